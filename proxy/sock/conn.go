@@ -1,0 +1,237 @@
+// Package sock is the proxy's view of a connection: reads that own no memory
+// while they wait, a write that waits for its answer in the same call,
+// deadlines that cost an atomic store, and bodies that the kernel moves from
+// socket to socket.
+package sock
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"sluice/proxy/buffer"
+)
+
+// Conn is a stream connection, of a client or to an endpoint. One goroutine
+// may read while another writes; each direction serves one at a time.
+type Conn struct {
+	nc  net.Conn
+	tcp *net.TCPConn    // nil over TLS and Unix sockets
+	raw syscall.RawConn // nil where reads must go through nc (TLS)
+
+	// What the callbacks below read and write. RawConn takes functions; they
+	// are made once per connection, since a closure per call would allocate.
+	onRead     func(fd uintptr) bool
+	onExchange func(fd uintptr) bool
+	in         *buffer.Buffer
+	readErr    error
+	out        []byte
+	wrote      int
+	outErr     error
+
+	shard    *shard
+	index    int          // place in shard.conns; guarded by shard.mu
+	deadline atomic.Int64 // Now() by which something must have happened; 0: no limit; expired: it has not
+}
+
+// New wraps a connection and watches its timeouts until Close. It reads and
+// writes nothing.
+func New(nc net.Conn) *Conn {
+	c := &Conn{nc: nc}
+	c.tcp, _ = nc.(*net.TCPConn)
+	if _, isTLS := nc.(*tls.Conn); !isTLS {
+		if sc, ok := nc.(syscall.Conn); ok {
+			c.raw, _ = sc.SyscallConn()
+		}
+	}
+	if c.raw != nil {
+		c.onRead, c.onExchange = c.readReady, c.exchangeReady
+	}
+	watch(c)
+	return c
+}
+
+// NetConn returns the connection underneath.
+func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// RemoteAddr returns the peer's address.
+func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// LocalAddr returns the address of this side.
+func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+
+// Close ends the connection both ways.
+func (c *Conn) Close() error {
+	unwatch(c)
+	return c.nc.Close()
+}
+
+// CloseWrite sends the end of the stream; reading goes on. Over a connection
+// that cannot be closed halfway it does nothing.
+func (c *Conn) CloseWrite() error {
+	if hc, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		return hc.CloseWrite()
+	}
+	return nil
+}
+
+// Fill reads what the peer has sent into b, waiting for the first byte. While
+// it waits, an empty b owns no memory. The error is io.EOF at the end of the
+// stream, and os.ErrDeadlineExceeded (wrapped) after a timeout.
+func (c *Conn) Fill(b *buffer.Buffer) error {
+	if c.raw == nil {
+		n, err := c.nc.Read(b.Space())
+		b.Wrote(n)
+		if n > 0 {
+			return nil
+		}
+		return err
+	}
+	c.in, c.readErr = b, nil
+	err := c.raw.Read(c.onRead)
+	c.in = nil
+	if err != nil {
+		return err
+	}
+	return c.readErr
+}
+
+// readReady is Fill's step on a readable socket: it reports false to be called
+// again when there is something to read. A read that finds nothing comes
+// before every wait, so that readiness reported earlier is never lost.
+func (c *Conn) readReady(fd uintptr) bool {
+	for {
+		n, err := syscall.Read(int(fd), c.in.Space())
+		switch {
+		case n > 0:
+			c.in.Wrote(n)
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			c.in.Release()
+			return false
+		case err == nil:
+			c.in.Release()
+			c.readErr = io.EOF
+		default:
+			c.in.Release()
+			c.readErr = err
+		}
+		return true
+	}
+}
+
+// Exchange writes p and then waits for the first bytes of the answer, which
+// go into b, empty until then. It saves the read that would find nothing
+// before the wait. Written is how much of p was handed over, also in an error.
+func (c *Conn) Exchange(p []byte, b *buffer.Buffer) (written int, err error) {
+	if c.raw == nil {
+		if written, err = c.nc.Write(p); err != nil {
+			return written, err
+		}
+		return written, c.Fill(b)
+	}
+	c.in, c.readErr, c.out, c.wrote, c.outErr = b, nil, p, 0, nil
+	err = c.raw.Read(c.onExchange)
+	c.in, c.out = nil, nil
+	switch {
+	case err != nil:
+		return c.wrote, err
+	case c.outErr != nil:
+		return c.wrote, c.outErr
+	case c.wrote < len(p): // the socket's buffer is full: the plain way
+		n, err := c.nc.Write(p[c.wrote:])
+		if err != nil {
+			return c.wrote + n, err
+		}
+		return len(p), c.Fill(b)
+	}
+	return len(p), c.readErr
+}
+
+// exchangeReady writes when it is called first and reads from then on.
+//
+// RawConn.Read forgets earlier readiness when it begins. Waiting without a
+// read first is safe only because the write happens inside the callback, after
+// that point: the answer to it cannot have been reported before it was asked
+// for. If the peer hung up earlier, the write draws a reset, which is reported.
+func (c *Conn) exchangeReady(fd uintptr) bool {
+	if c.out == nil {
+		return c.readReady(fd)
+	}
+	for {
+		n, err := syscall.Write(int(fd), c.out)
+		switch {
+		case n == len(c.out):
+			c.wrote, c.out = n, nil
+			return false
+		case err == syscall.EINTR:
+			continue
+		case err != nil && err != syscall.EAGAIN:
+			c.outErr = err
+		case n > 0:
+			c.wrote = n
+		}
+		return true
+	}
+}
+
+// Write writes all of p.
+func (c *Conn) Write(p []byte) (int, error) { return c.nc.Write(p) }
+
+// Quiet reports whether the connection is open and has nothing to read, as an
+// idle connection must be before it is used again. It does not wait. Where it
+// cannot look (TLS), it answers true.
+func (c *Conn) Quiet() bool {
+	if c.raw == nil {
+		return true
+	}
+	quiet := false
+	err := c.raw.Control(func(fd uintptr) {
+		var one [1]byte
+		for {
+			_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+			if err == syscall.EINTR {
+				continue
+			}
+			quiet = err == syscall.EAGAIN
+			return
+		}
+	})
+	return err == nil && quiet
+}
+
+// CanSplice reports whether the kernel can move bytes from src to c.
+func (c *Conn) CanSplice(src *Conn) bool { return c.tcp != nil && src.tcp != nil }
+
+// Splice moves n bytes from src to c inside the kernel (splice(2)). Both must
+// be plain TCP. Progress renews neither side's timeout: call it in pieces. It
+// returns io.ErrUnexpectedEOF where src ended before n bytes.
+func (c *Conn) Splice(src *Conn, n int64, lim *io.LimitedReader) (int64, error) {
+	lim.R, lim.N = src.tcp, n
+	moved, err := c.tcp.ReadFrom(lim)
+	lim.R = nil
+	if err == nil && moved < n {
+		err = io.ErrUnexpectedEOF
+	}
+	return moved, err
+}
+
+// SetTimeout ends reads and writes that are under way, or begin later, d from
+// now unless it is called again before; 0 means never. It is as fine as Tick.
+// A connection that has timed out stays so and can only be closed.
+func (c *Conn) SetTimeout(d time.Duration) {
+	if d <= 0 {
+		c.deadline.Store(0)
+		return
+	}
+	at := Now() + int64(d)
+	c.deadline.Store(at)
+	c.shard.soonest(at)
+}
+
+// TimedOut reports whether the connection was ended by its timeout.
+func (c *Conn) TimedOut() bool { return c.deadline.Load() == expired }

@@ -1,0 +1,157 @@
+package sock
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Deadlines are kept by a sweeper, not by the runtime's timers: a timer per
+// request would be changed several times a request, which costs more than
+// reading the request. Setting one is an atomic store here; one goroutine looks
+// at all connections when the soonest deadline among them has come.
+
+// Tick is how fine timeouts are.
+const Tick = 50 * time.Millisecond
+
+// expired in Conn.deadline marks a connection that the sweeper has ended.
+const expired = -1
+
+// shards spreads connections so that accepting many at once does not serialise.
+const shards = 16
+
+// shard holds some of the watched connections.
+type shard struct {
+	mu    sync.Mutex
+	conns []*Conn
+	// next is the soonest deadline, or earlier: no connection of the shard
+	// expires before it, so a sweep that comes sooner need not look.
+	next atomic.Int64
+	_    [64]byte // keeps shards on cache lines of their own
+}
+
+// sweeper is the one state of the package: the watched connections of this
+// process and the coarse clock.
+var sweeper struct {
+	shards  [shards]shard
+	turn    atomic.Uint32
+	now     atomic.Int64
+	watched atomic.Int64
+	mu      sync.Mutex
+	running bool
+}
+
+var start = time.Now()
+
+func init() {
+	for i := range sweeper.shards {
+		sweeper.shards[i].next.Store(math.MaxInt64)
+	}
+}
+
+// Now returns the nanoseconds since the process began, as of the last tick.
+// While connections are open it is at most about one Tick behind.
+func Now() int64 { return sweeper.now.Load() }
+
+func watch(c *Conn) {
+	c.shard = &sweeper.shards[sweeper.turn.Add(1)%shards]
+	c.shard.mu.Lock()
+	c.index = len(c.shard.conns)
+	c.shard.conns = append(c.shard.conns, c)
+	c.shard.mu.Unlock()
+	if sweeper.watched.Add(1) == 1 {
+		startSweeper()
+	}
+}
+
+func unwatch(c *Conn) {
+	s := c.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.index < 0 {
+		return // closed before
+	}
+	last := len(s.conns) - 1
+	s.conns[c.index] = s.conns[last]
+	s.conns[c.index].index = c.index
+	s.conns[last] = nil
+	s.conns = s.conns[:last]
+	c.index = -1
+	sweeper.watched.Add(-1)
+}
+
+// soonest tells the shard of a deadline.
+func (s *shard) soonest(at int64) {
+	for {
+		next := s.next.Load()
+		if at >= next || s.next.CompareAndSwap(next, at) {
+			return
+		}
+	}
+}
+
+// startSweeper begins sweeping unless it is under way. The sweeper ends when
+// the last connection is gone, so that a process (and a test) without
+// connections has no goroutine of ours.
+func startSweeper() {
+	sweeper.mu.Lock()
+	defer sweeper.mu.Unlock()
+	sweeper.now.Store(int64(time.Since(start)))
+	if sweeper.running {
+		return
+	}
+	sweeper.running = true
+	go func() {
+		ticker := time.NewTicker(Tick)
+		defer ticker.Stop()
+		for range ticker.C {
+			now := int64(time.Since(start))
+			sweeper.now.Store(now)
+			for i := range sweeper.shards {
+				sweeper.shards[i].sweep(now)
+			}
+			if sweeper.watched.Load() == 0 && stopSweeper() {
+				return
+			}
+		}
+	}()
+}
+
+// stopSweeper reports whether the sweeper may end: it decides under the lock
+// under which a new connection would start it.
+func stopSweeper() bool {
+	sweeper.mu.Lock()
+	defer sweeper.mu.Unlock()
+	if sweeper.watched.Load() != 0 {
+		return false
+	}
+	sweeper.running = false
+	return true
+}
+
+// sweep ends the connections whose deadline has passed.
+func (s *shard) sweep(now int64) {
+	if s.next.Load() > now {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// From here on SetTimeout lowers next again if it must; the pass below
+	// finds every deadline that was set before.
+	s.next.Store(math.MaxInt64)
+	next := int64(math.MaxInt64)
+	for _, c := range s.conns {
+		at := c.deadline.Load()
+		switch {
+		case at <= 0:
+		case at > now:
+			next = min(next, at)
+		case c.deadline.CompareAndSwap(at, expired):
+			c.nc.SetDeadline(time.Unix(1, 0))
+		default:
+			next = now // renewed just now: look again at the next tick
+		}
+	}
+	s.soonest(next)
+}
