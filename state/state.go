@@ -38,6 +38,9 @@ type Service struct {
 // MaxFlips is how many changes of weights a service remembers.
 const MaxFlips = 100
 
+// MaxVersions is how many versions a service may have at a time.
+const MaxVersions = 1000
+
 // MaxWeight is the largest weight of a version. It keeps sums of weights far
 // from overflow and lets shares go down to 0.0001%.
 const MaxWeight = 1_000_000
@@ -122,6 +125,10 @@ type Flip struct {
 	Pins   Pins           `json:"pins"`
 	Before map[string]int `json:"before"`
 	After  map[string]int `json:"after"`
+	// Undoes is set on a rollback: the epoch of the oldest flip that it took
+	// back. That flip and all later ones up to the rollback no longer count
+	// when the next rollback looks for the newest raise.
+	Undoes uint64 `json:"undoes,omitempty"`
 }
 
 // Weights returns the weight of every version of the service.

@@ -1,0 +1,174 @@
+package state
+
+import (
+	"fmt"
+	"maps"
+	"time"
+	"unicode/utf8"
+)
+
+// The bounds on what a Meta says, in bytes. Both texts are kept in every line
+// of the audit and in every flip.
+const (
+	MaxBy  = 256
+	MaxWhy = 1024
+)
+
+// Apply carries out one command. It is pure: the same input gives the same
+// output, and s is left as it was. What the command touches is copied, the rest
+// is shared between s and the result.
+//
+// The result has the next revision, which every service that changed carries
+// too, and one event for each such service, in the order of their names. A
+// command that changes nothing returns s and no events. A refused command
+// returns s and a *Refusal.
+func Apply(s State, cmd Command, meta Meta) (State, []Event, error) {
+	meta, err := checkMeta(meta)
+	if err != nil {
+		return s, nil, err
+	}
+	edits, err := plan(s, cmd, meta)
+	if err != nil || len(edits) == 0 {
+		return s, nil, err
+	}
+
+	next := State{Revision: s.Revision + 1, Services: maps.Clone(s.Services)}
+	if next.Services == nil {
+		next.Services = make(map[string]*Service, len(edits))
+	}
+	events := make([]Event, 0, len(edits))
+	for _, e := range edits {
+		prev := s.Services[e.service]
+		if e.next == nil {
+			delete(next.Services, e.service)
+		} else {
+			e.next.Revision = next.Revision
+			next.Services[e.service] = e.next
+			if err := check(prev, e.next); err != nil {
+				return s, nil, err
+			}
+		}
+		events = append(events, e.event(prev, cmd, meta, next.Revision))
+	}
+	return next, events, nil
+}
+
+// edit is what a command does to one service.
+type edit struct {
+	service string
+	next    *Service // nil: the service goes
+	version string   // the version concerned, where it is one
+	detail  string   // one sentence for people
+}
+
+func (e edit) event(prev *Service, cmd Command, meta Meta, revision uint64) Event {
+	before, after := weightsChange(prev, e.next)
+	ev := Event{
+		Revision: revision, At: meta.At, By: meta.By, Why: meta.Why,
+		Kind: cmd.Kind(), Service: e.service, Version: e.version,
+		Before: before, After: after, Detail: e.detail,
+	}
+	switch {
+	case e.next != nil:
+		ev.Epoch = e.next.Epoch
+	case prev != nil:
+		ev.Epoch = prev.Epoch
+	}
+	return ev
+}
+
+// plan finds what a command changes, without changing it.
+func plan(s State, cmd Command, meta Meta) ([]edit, error) {
+	switch c := cmd.(type) {
+	case Declare:
+		return c.plan(s, meta)
+	case PutVersion:
+		return c.plan(s, meta)
+	case RemoveVersion:
+		return c.plan(s, meta)
+	case SetWeights:
+		return c.plan(s, meta)
+	case Rollback:
+		fixed, err := c.resolve(s)
+		if err != nil {
+			return nil, err
+		}
+		return fixed.plan(s, meta)
+	case restore:
+		return c.plan(s, meta)
+	case VoidPins:
+		return c.plan(s)
+	case SetDrain:
+		return c.plan(s, meta)
+	}
+	return nil, &Refusal{Reason: ErrInvalid, Message: fmt.Sprintf("%T is not a command that this build knows", cmd)}
+}
+
+// checkMeta returns meta as it is stored: the moment in UTC without a
+// monotonic reading, so that a state read back equals the state written.
+func checkMeta(m Meta) (Meta, error) {
+	switch {
+	case m.By == "":
+		return m, invalid("by", "a change needs a name behind it", "say who asks for it")
+	case len(m.By) > MaxBy || !printable(m.By):
+		return m, invalid("by", fmt.Sprintf("the name behind a change must be printable text of at most %d bytes", MaxBy), "")
+	case len(m.Why) > MaxWhy:
+		return m, invalid("why", fmt.Sprintf("the reason has %d bytes", len(m.Why)), fmt.Sprintf("keep it within %d", MaxWhy))
+	case !utf8.ValidString(m.Why):
+		return m, invalid("why", "the reason is not valid UTF-8", "")
+	case !storable(m.At):
+		return m, invalid("at", fmt.Sprintf("%v is no moment at which a change can happen", m.At), "")
+	}
+	m.At = m.At.Round(0).UTC()
+	return m, nil
+}
+
+// storable tells whether a moment and any deadline counted from it can be
+// written as JSON, which knows the years to 9999 only.
+func storable(t time.Time) bool { return t.Year() >= 1970 && t.Year() <= 9900 }
+
+func invalid(field, message, remedy string) error {
+	return &Refusal{Reason: ErrInvalid, Field: field, Message: message, Remedy: remedy}
+}
+
+// copy returns a service that shares nothing with s that an edit would change:
+// its own map of versions, though not its own versions (see change).
+func (s *Service) copy() *Service {
+	c := *s
+	c.Versions = maps.Clone(s.Versions)
+	if c.Versions == nil {
+		c.Versions = map[string]*Version{}
+	}
+	return &c
+}
+
+// change gives a copied service its own copy of a version, to be changed.
+func (s *Service) change(name string) *Version {
+	v := *s.Versions[name]
+	s.Versions[name] = &v
+	return &v
+}
+
+// service finds a service or refuses.
+func (s State) service(name string) (*Service, error) {
+	if svc := s.Services[name]; svc != nil {
+		return svc, nil
+	}
+	return nil, &Refusal{
+		Reason: ErrNotFound, Service: name, Field: "service",
+		Message: fmt.Sprintf("there is no service %q", name),
+		Remedy:  known("services", maps.Keys(s.Services)),
+	}
+}
+
+// version finds a version or refuses, blaming a field of the command.
+func (s *Service) version(name, field string) (*Version, error) {
+	if v := s.Versions[name]; v != nil {
+		return v, nil
+	}
+	return nil, &Refusal{
+		Reason: ErrNotFound, Service: s.Name, Version: name, Field: field,
+		Message: fmt.Sprintf("service %q has no version %q", s.Name, name),
+		Remedy:  known("versions", maps.Keys(s.Versions)),
+	}
+}
