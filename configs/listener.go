@@ -1,0 +1,64 @@
+package configs
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Listener is one address that the proxy serves.
+type Listener struct {
+	Name    string `yaml:"name"`    // for logs and metrics; default: its address
+	Address string `yaml:"address"` // "host:port"; no host: all; port 0: any free one. Default ":8080"
+	// Protocols are h1, h2, h2c, h3; h2 and h3 need TLS. Default h1 alone.
+	Protocols []Protocol `yaml:"protocols"`
+	// TLS, where set, makes the listener speak TLS.
+	TLS *TLS `yaml:"tls"`
+	// TrustedProxies are the networks whose X-Forwarded-*, PROXY protocol and
+	// Sluice-* are believed. Default none.
+	TrustedProxies []netip.Prefix   `yaml:"trusted_proxies"`
+	ProxyProtocol  ProxyMode        `yaml:"proxy_protocol"` // default off
+	Timeouts       ListenerTimeouts `yaml:"timeouts"`
+	Limits         ListenerLimits   `yaml:"limits"`
+}
+
+// TLS is what a TLS server shows and asks for.
+type TLS struct {
+	// Certificates are chosen by the name the client asks for; the first is
+	// shown to clients that name none.
+	Certificates []Certificate `yaml:"certificates"`
+	// ClientCA is a PEM file of the authorities whose client certificates are
+	// required; "": none are asked for.
+	ClientCA string `yaml:"client_ca"`
+}
+
+// Certificate is a certificate chain and its key, as PEM files.
+type Certificate struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// ListenerTimeouts bound how long a client may take. All above 0.
+type ListenerTimeouts struct {
+	Head time.Duration `yaml:"head"` // from a request's first byte to the end of its head; default 10s
+	Idle time.Duration `yaml:"idle"` // between requests, and between reads of a body; default 75s
+}
+
+// ListenerLimits bound what a client may send.
+type ListenerLimits struct {
+	HeadBytes Size `yaml:"head_bytes"` // of a request head, over: 431; 1KiB to 1MiB, default 64KiB
+	Fields    int  `yaml:"fields"`     // in a request head, over: 431; 8 to 1024, default 128
+	URIBytes  Size `yaml:"uri_bytes"`  // of a request target, over: 414; 256 to head_bytes, default 32KiB
+	BodyBytes Size `yaml:"body_bytes"` // of a request body, over: 413; 0: no limit, the default
+}
+
+// DefaultListener returns the listener of a file that names none.
+func DefaultListener() Listener {
+	return Listener{
+		Address:       ":8080",
+		ProxyProtocol: ProxyOff,
+		Timeouts:      ListenerTimeouts{Head: 10 * time.Second, Idle: 75 * time.Second},
+		Limits:        ListenerLimits{HeadBytes: 64 * KiB, Fields: 128, URIBytes: 32 * KiB},
+	}
+}
+
+func (l *Listener) setDefaults() { *l = DefaultListener() }

@@ -1,0 +1,75 @@
+package configs
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Feature is something that the schema knows and this build does not serve.
+type Feature struct {
+	Name  string // in plain words: "protocol h2"
+	Line  int    // where the file asks for it; 0: nowhere in particular
+	Path  string
+	Fatal bool // to go on without it would break or expose something; otherwise it has no effect, and a note is enough
+}
+
+// String returns "line N: path: NAME is not served by this build".
+func (u Feature) String() string {
+	return Error{Line: u.Line, Path: u.Path, Msg: u.Name + " is not served by this build"}.Error()
+}
+
+// Unsupported lists what the file asks for and this build does not serve, in
+// the order of sections.
+func (f *File) Unsupported() []Feature {
+	var list []Feature
+	add := func(fatal bool, path, format string, args ...any) {
+		list = append(list, Feature{fmt.Sprintf(format, args...), f.Line(path), path, fatal})
+	}
+	for i, l := range f.Listeners {
+		path := index("listeners", i)
+		for j, p := range l.Protocols {
+			if p != H1 {
+				add(true, index(path+".protocols", j), "protocol %s", p)
+			}
+		}
+		if l.TLS != nil && l.TLS.ClientCA != "" {
+			add(true, path+".tls.client_ca", "mutual TLS")
+		}
+		if l.ProxyProtocol != ProxyOff {
+			add(true, path+".proxy_protocol", "the PROXY protocol")
+		}
+	}
+	if f.Admin.TLS != nil {
+		add(true, "admin.tls", "TLS for the administration API")
+	}
+	if f.State.Backend == Etcd {
+		add(true, "state.backend", "the etcd backend")
+	}
+	for _, name := range sorted(f.Services) {
+		f.Services[name].unsupported(join("services", name), add)
+	}
+	return list
+}
+
+func (s *Service) unsupported(path string, add func(fatal bool, path, format string, args ...any)) {
+	for _, name := range sorted(s.Versions) {
+		v, at := s.Versions[name], join(path+".versions", name)
+		for i, e := range v.Endpoints {
+			if strings.HasPrefix(e, "dns://") {
+				add(true, index(at+".endpoints", i), "an endpoint looked up in the DNS (%s)", e)
+			}
+		}
+		if len(v.Requires) > 0 {
+			add(false, at+".requires", "the check of what a version requires")
+		}
+	}
+	if s.Upstream.Protocol != H1 {
+		add(true, path+".upstream.protocol", "upstream protocol %s", s.Upstream.Protocol)
+	}
+	if s.Rollout != "" {
+		add(false, path+".rollout", "a rollout policy")
+	}
+	if len(s.Journeys) > 0 {
+		add(false, path+".journeys", "a journey")
+	}
+}

@@ -1,0 +1,187 @@
+package configs
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxWeight keeps sums of weights far from overflow and lets shares go down to
+// 0.0001%. It is the state's limit too.
+const maxWeight = 1_000_000
+
+func (f *File) validateService(c *checker, name string) {
+	s, path := f.Services[name], join("services", name)
+	if !isServiceName(name) {
+		c.fail(path, wantService, "%s cannot name a service", quote(name))
+	}
+	if len(s.Versions) == 0 {
+		c.fail(path+".versions", `want versions: {v1: {endpoints: ["127.0.0.1:9001"], weight: 100}}`, "the service has no version")
+	}
+	c.pin(path+".pin", &s.Pin)
+	f.validateVersions(c, path+".versions", s)
+	c.rules(path+".rules", s)
+	c.upstream(path+".upstream", &s.Upstream)
+	c.health(path+".health", &s.Health)
+	c.between(path+".outlier.consecutive", int64(s.Outlier.Consecutive), 1, 1000)
+	c.positive(path+".outlier.base", s.Outlier.Base)
+	c.between(path+".outlier.max_percent", int64(s.Outlier.MaxPercent), 0, 100)
+	if s.Rollout != "" {
+		c.name(path+".rollout", "policy", s.Rollout)
+	}
+	for i, journey := range s.Journeys {
+		c.name(index(path+".journeys", i), "journey", journey)
+	}
+}
+
+func (c *checker) pin(path string, p *Pin) {
+	switch {
+	case p.By.Kind == PinCookie && p.Name != "" && !isToken(p.Name):
+		c.fail(path+".name", wantToken, "%s cannot name a cookie", quote(p.Name))
+	case p.By.Kind != PinCookie && p.Name != "":
+		c.fail(path+".name", "leave it out, or set by: cookie", "only the proxy's own cookie has a name, and this service pins by %s", p.By)
+	}
+	if p.TTL < time.Second {
+		c.fail(path+".ttl", "want at least 1s", "%v is too short", p.TTL)
+	}
+	c.between(path+".max_keys", int64(p.MaxKeys), 1, 100_000_000)
+}
+
+func (f *File) validateVersions(c *checker, path string, s *Service) {
+	sum := 0
+	for _, name := range sorted(s.Versions) {
+		v, at := s.Versions[name], join(path, name)
+		c.name(at, "version", name)
+		c.between(at+".weight", int64(v.Weight), 0, maxWeight)
+		sum += max(0, v.Weight)
+		if len(v.Endpoints) == 0 {
+			c.fail(at+".endpoints", `want endpoints: ["127.0.0.1:9001"]`, "the version has no endpoint")
+		}
+		for i, e := range v.Endpoints {
+			c.endpoint(index(at+".endpoints", i), e)
+		}
+		distinct(c, at+".endpoints", v.Endpoints)
+		c.shape(at+".shape", v.Shape)
+		for i, feature := range v.Provides {
+			c.name(index(at+".provides", i), "feature", feature)
+		}
+		distinct(c, at+".provides", v.Provides)
+		f.validateRequires(c, at+".requires", v.Requires)
+		for _, key := range sorted(v.Tags) {
+			c.name(join(at+".tags", key), "tag", key)
+			if value := v.Tags[key]; hasControls(value) || len(value) > 256 {
+				c.fail(join(at+".tags", key), "want at most 256 bytes on one line", "the tag's value is too long or has control characters")
+			}
+		}
+	}
+	if len(s.Versions) > 0 && sum == 0 {
+		c.fail(path, "give at least one a weight above 0, such as weight: 100", "no version has a weight, so that nobody would answer")
+	}
+}
+
+func (c *checker) shape(path string, s *Shape) {
+	if s == nil {
+		return
+	}
+	if !isVisible(s.Writes) || s.Writes == "" {
+		c.fail(path+".writes", `want a word such as "12"`, "%s cannot be a shape: it goes into a header", quote(s.Writes))
+		return
+	}
+	for i, r := range s.Reads {
+		if !isVisible(r) || r == "" {
+			c.fail(index(path+".reads", i), `want a word such as "12"`, "%s cannot be a shape", quote(r))
+		}
+	}
+	if !slices.Contains(s.Reads, s.Writes) {
+		c.fail(path+".reads", fmt.Sprintf("add %q", s.Writes), "the version cannot read the shape that it writes")
+	}
+}
+
+// validateRequires checks that what a version needs could be had.
+func (f *File) validateRequires(c *checker, path string, requires map[string][]string) {
+	for _, name := range sorted(requires) {
+		at := join(path, name)
+		other, ok := f.Services[name]
+		if !ok {
+			c.fail(at, suggest(name, sorted(f.Services)), "there is no service %s", quote(name))
+			continue
+		}
+		var provided []string
+		for _, v := range sorted(other.Versions) {
+			provided = append(provided, other.Versions[v].Provides...)
+		}
+		for i, feature := range requires[name] {
+			if !slices.Contains(provided, feature) {
+				want := fmt.Sprintf("add it to the provides of a version of %s", name)
+				if near := nearest(feature, provided); near != "" {
+					want = fmt.Sprintf("did you mean %q?", near)
+				}
+				c.fail(index(at, i), want, "no version of %s provides %s", name, quote(feature))
+			}
+		}
+	}
+}
+
+const wantEndpoint = `want "host:port", "[ipv6]:port", "unix:/path" or "dns://host:port"`
+
+// endpoint checks the address of an endpoint.
+func (c *checker) endpoint(path, endpoint string) {
+	if socket, ok := strings.CutPrefix(endpoint, "unix:"); ok {
+		// 107 bytes are what a sun_path has room for.
+		if !strings.HasPrefix(socket, "/") || len(socket) > 107 || hasControls(socket) {
+			c.fail(path, "want unix:/path, at most 107 bytes of it", "%s is not a socket", quote(endpoint))
+		}
+		return
+	}
+	if rest, ok := strings.CutPrefix(endpoint, "http://"); ok {
+		c.fail(path, "want "+quote(strings.TrimRight(rest, "/")), "%s is a URL", quote(endpoint))
+		return
+	}
+	address, isDNS := strings.CutPrefix(endpoint, "dns://")
+	host, port, err := net.SplitHostPort(address)
+	ip, ipErr := netip.ParseAddr(host)
+	n, portErr := strconv.ParseUint(port, 10, 16)
+	switch {
+	case err != nil || ipErr != nil && !isHost(host) || isDNS && ipErr == nil:
+		c.fail(path, wantEndpoint, "%s is not an endpoint", quote(endpoint))
+	case portErr != nil || n == 0 || port != strconv.FormatUint(n, 10):
+		c.fail(path, "want a port from 1 to 65535", "%s is not an endpoint", quote(endpoint))
+	case ipErr == nil && ip.IsUnspecified():
+		c.fail(path, "want the address of a machine, such as 127.0.0.1", "%s is every address, not one", quote(endpoint))
+	}
+}
+
+func (c *checker) upstream(path string, u *Upstream) {
+	if u.Protocol == H3 {
+		c.fail(path+".protocol", "want h1, h2 or h2c", "h3 is not spoken to upstreams")
+	}
+	c.positive(path+".connect_timeout", u.ConnectTimeout)
+	c.positive(path+".response_timeout", u.ResponseTimeout)
+	c.positive(path+".idle_timeout", u.IdleTimeout)
+	c.between(path+".retries", int64(u.Retries), 0, 10)
+	c.share(path+".retry_budget", u.RetryBudget)
+	c.between(path+".max_connections", int64(u.MaxConnections), 0, 1_000_000)
+}
+
+func (c *checker) health(path string, h *Health) {
+	if h.Path != "" && (!strings.HasPrefix(h.Path, "/") || !isVisible(h.Path) || strings.Contains(h.Path, "#")) {
+		c.fail(path+".path", `want a path such as "/healthz"`, "%s cannot be asked for", quote(h.Path))
+	}
+	host, port, err := net.SplitHostPort(h.Host)
+	if err != nil {
+		host = h.Host
+	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		host = h.Host
+	}
+	if h.Host != "" && !isHost(host) {
+		c.fail(path+".host", "want a host such as web.example.com", "%s is not a host", quote(h.Host))
+	}
+	c.positive(path+".interval", h.Interval)
+	c.positive(path+".timeout", h.Timeout)
+	c.between(path+".fall", int64(h.Fall), 1, 100)
+	c.between(path+".rise", int64(h.Rise), 1, 100)
+}
