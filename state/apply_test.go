@@ -280,6 +280,19 @@ func TestFlipsAreBounded(t *testing.T) {
 	}
 }
 
+func TestTwoFutures(t *testing.T) {
+	s := start(t, web(map[string]int{"v1": 100, "v2": 0}))
+	for i := range 9 {
+		s.ok(flipTo("v1", 100, "v2", i+1))
+	}
+	a, _, _ := s.apply(flipTo("v1", 1))
+	want := a.Services["web"].Flips[10]
+	s.apply(flipTo("v2", 1))
+	if got := a.Services["web"].Flips[10]; !reflect.DeepEqual(got, want) {
+		t.Errorf("a second command on the same state changed the first one's result to %+v", got)
+	}
+}
+
 func TestVersions(t *testing.T) {
 	s := start(t, web(map[string]int{"v1": 100}))
 	put := PutVersion{Service: "web", Version: "v2", Spec: Spec{Endpoints: []string{"a:1"}, Shape: &Shape{Writes: "12", Reads: []string{"11"}}}}

@@ -2,6 +2,9 @@ package state
 
 import "context"
 
+// MaxAudit is how many events a store keeps; older ones go.
+const MaxAudit = 100_000
+
 // Store keeps the state. Implementations are state/memory and state/bolt.
 type Store interface {
 	// Load returns the newest state; of an empty store, one of revision 0.
