@@ -14,7 +14,7 @@ import (
 
 // maxNodes bounds the values that one file can come to once its aliases are
 // followed. A file of 10,000 services with five versions each has half of it.
-const maxNodes = 2_000_000
+const maxNodes = 1_000_000
 
 // decoder lays YAML nodes onto Go values, strictly. It follows the schema, not
 // the file, so that its depth is bounded by the schema's even where an alias
@@ -91,11 +91,17 @@ func (d *decoder) pointer(n *yaml.Node, path string, v reflect.Value) {
 		d.fail(n.Line, path, "fill it or leave the key out", "nothing is given")
 		return
 	}
-	v.Set(reflect.New(v.Type().Elem()))
+	v.Set(fresh(v.Type().Elem()))
+	d.value(n, path, v.Elem())
+}
+
+// fresh returns a pointer to a new value with its defaults.
+func fresh(t reflect.Type) reflect.Value {
+	v := reflect.New(t)
 	if def, ok := v.Interface().(defaulter); ok {
 		def.setDefaults()
 	}
-	d.value(n, path, v.Elem())
+	return v
 }
 
 // entries calls f for each key and value of a mapping, having checked that the
@@ -152,6 +158,9 @@ func (d *decoder) dictionary(n *yaml.Node, path string, v reflect.Value) {
 		at := join(path, key)
 		d.lines[at] = line
 		element := reflect.New(v.Type().Elem()).Elem()
+		if element.Kind() == reflect.Pointer {
+			element.Set(fresh(element.Type().Elem())) // never nil, even where decoding fails
+		}
 		d.value(value, at, element)
 		v.SetMapIndex(reflect.ValueOf(key), element)
 	})
@@ -170,10 +179,7 @@ func (d *decoder) sequence(n *yaml.Node, path string, v reflect.Value) {
 			d.fail(item.Line, at, "fill it or take it out", "this item of the list is empty")
 			continue
 		}
-		element := reflect.New(v.Type().Elem())
-		if def, ok := element.Interface().(defaulter); ok {
-			def.setDefaults()
-		}
+		element := fresh(v.Type().Elem())
 		d.value(item, at, element.Elem())
 		v.Set(reflect.Append(v, element.Elem()))
 	}

@@ -48,7 +48,7 @@ func parse(name string, data []byte, getenv func(string) (string, bool), src sou
 	f := &file
 	f.name, f.getenv, f.sources = name, getenv, src
 	errs := f.decode(data)
-	if f.lines != nil { // it is a mapping
+	if f.lines != nil { // else there is nothing to complete
 		c := newChecker(f, errs)
 		f.complete(c)
 		f.validate(c)
@@ -62,8 +62,8 @@ func parse(name string, data []byte, getenv func(string) (string, bool), src sou
 	return f, nil
 }
 
-// decode lays the text onto f. Lines stay nil where it is no YAML, or not a
-// mapping: then there is nothing to validate.
+// decode lays the text onto f. Lines stay nil where it is no YAML, not a
+// mapping, or too long: then there is nothing to validate.
 func (f *File) decode(data []byte) Errors {
 	if len(data) > maxFile {
 		return Errors{{Msg: fmt.Sprintf("the file is longer than %d bytes", maxFile)}}
@@ -74,7 +74,7 @@ func (f *File) decode(data []byte) Errors {
 	}
 	d := &decoder{getenv: f.getenv, lines: map[string]int{}}
 	d.value(root, "", reflect.ValueOf(f).Elem())
-	if root.Kind == yaml.MappingNode {
+	if root.Kind == yaml.MappingNode && d.visited <= maxNodes {
 		f.lines = d.lines
 	}
 	return d.errs
