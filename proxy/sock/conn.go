@@ -78,6 +78,43 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
+// StopReading makes reads, also one that is under way, fail at once.
+func (c *Conn) StopReading() { c.nc.SetReadDeadline(longAgo) }
+
+// ResumeReading undoes StopReading, unless the connection has timed out.
+func (c *Conn) ResumeReading() {
+	c.nc.SetReadDeadline(time.Time{})
+	if c.TimedOut() {
+		c.Abort()
+	}
+}
+
+// Abort makes reads and writes, also those under way, fail at once and for
+// good. Close is still due.
+func (c *Conn) Abort() { c.nc.SetDeadline(longAgo) }
+
+// Reset makes Close end the connection with a reset, so that the peer sees that
+// what it got is not the whole, and aborts it.
+func (c *Conn) Reset() {
+	if c.tcp != nil {
+		c.tcp.SetLinger(0)
+	}
+	c.Abort()
+}
+
+// LastWrite writes p to a peer that may have let the connection time out. It
+// waits for a moment at most, and the caller closes the connection next.
+func (c *Conn) LastWrite(p []byte) {
+	c.nc.SetWriteDeadline(time.Now().Add(lastWriteTime))
+	c.nc.Write(p)
+}
+
+// lastWriteTime bounds LastWrite.
+const lastWriteTime = time.Second
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
 // Fill reads what the peer has sent into b, waiting for the first byte. While
 // it waits, an empty b owns no memory. The error is io.EOF at the end of the
 // stream, and os.ErrDeadlineExceeded (wrapped) after a timeout.

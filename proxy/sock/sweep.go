@@ -148,7 +148,7 @@ func (s *shard) sweep(now int64) {
 		case at > now:
 			next = min(next, at)
 		case c.deadline.CompareAndSwap(at, expired):
-			c.nc.SetDeadline(time.Unix(1, 0))
+			c.nc.SetDeadline(longAgo)
 		default:
 			next = now // renewed just now: look again at the next tick
 		}

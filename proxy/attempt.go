@@ -1,0 +1,222 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"sluice/proxy/h1"
+	"sluice/proxy/upstream"
+	"sluice/stats"
+)
+
+// attemptResult is how one try to get an answer ended.
+type attemptResult uint8
+
+const (
+	// attemptDone: the client has its answer, or wants none any more.
+	attemptDone attemptResult = iota
+	// attemptFailed: nothing reached the client; exchange.failure says why.
+	attemptFailed
+)
+
+// fault is why an attempt failed.
+type fault struct {
+	kind faultKind
+	at   *upstream.Endpoint // that failed; nil where none was reached
+	err  error
+}
+
+type faultKind uint8
+
+const (
+	faultNone        faultKind = iota
+	faultNoEndpoint            // every endpoint of the version is down or ejected
+	faultOverloaded            // the version's connections are all in use
+	faultUnreachable           // no connection; nothing was sent
+	faultStale                 // a pooled connection had been closed before the request
+	faultReset                 // the connection broke before the response's first byte
+	faultBroken                // the connection broke within the response's head
+	faultTimeout               // no response head in time
+	faultMalformed             // the response is not HTTP, or not unambiguous
+	faultClient                // the client's body ended badly, or the client went away
+)
+
+// upstreamError is what the statistics call a fault.
+func (k faultKind) upstreamError() uint8 {
+	switch k {
+	case faultUnreachable:
+		return stats.Connect
+	case faultStale, faultReset, faultBroken:
+		return stats.Reset
+	case faultTimeout:
+		return stats.Timeout
+	case faultMalformed:
+		return stats.Malformed
+	}
+	return stats.None
+}
+
+// attempt sends the request to one endpoint and brings its answer to the
+// client.
+func (x *exchange) attempt() attemptResult {
+	x.tries++
+	if !x.acquire() {
+		return attemptFailed
+	}
+	if !x.send() || !x.awaitResponse() {
+		x.abandon()
+		return attemptFailed
+	}
+	if x.res.Status == 101 {
+		x.tunnel()
+	} else {
+		x.relay()
+	}
+	return attemptDone
+}
+
+// acquire takes a connection to an endpoint of the version.
+func (x *exchange) acquire() bool {
+	up, err := x.target.Cluster.Acquire(upstream.Acquire{
+		MustBeFresh: x.failure.kind == faultStale,
+		Check:       !x.repeatable(),
+		Avoid:       x.failure.at,
+	})
+	if err == nil {
+		x.up, x.lastEndpoint = up, up.Endpoint
+		return true
+	}
+	x.failure = fault{kind: faultUnreachable, err: err}
+	var dial *upstream.DialError
+	switch {
+	case errors.Is(err, upstream.ErrNoEndpoint):
+		x.failure.kind = faultNoEndpoint
+	case errors.Is(err, upstream.ErrOverloaded):
+		x.failure.kind = faultOverloaded
+	case errors.As(err, &dial):
+		x.failure.at = dial.Endpoint
+	}
+	return false
+}
+
+// repeatable reports whether the request may be sent again though an endpoint
+// may have seen it: it is idempotent, and all of it is in x.head.
+func (x *exchange) repeatable() bool { return !x.streamed && x.req.IsIdempotent() }
+
+// send writes the request and waits for the first bytes of the answer; a body
+// that is not here yet follows from a goroutine of its own, so that the answer
+// may come before its end.
+func (x *exchange) send() bool {
+	up := x.up
+	up.SetTimeout(x.target.Settings.ResponseTimeout)
+	if !x.streamed {
+		_, err := up.Exchange(x.head, &up.In)
+		return x.heard(err)
+	}
+	if _, err := up.Write(x.head); err != nil {
+		return x.heard(err)
+	}
+	x.pump.begin(x)
+	return true
+}
+
+// awaitResponse reads the head of the final response, passing interim ones on.
+// The time for it is that of all of them together.
+func (x *exchange) awaitResponse() bool {
+	up := x.up
+	for {
+		err := h1.ReadResponse(&up.In, up.Conn, x.req.Method, x.upgrading(), &x.res, x.srv.limits)
+		if !x.heard(err) {
+			return false
+		}
+		if x.res.Status >= 200 || x.res.Status == 101 {
+			return true
+		}
+		if !x.passInterim() {
+			return false
+		}
+		up.In.Drop()
+	}
+}
+
+// passInterim sends a 1xx response on to a client that understands it (RFC
+// 9110, section 15.2): 1.0 clients don't, and 100 is for those that asked.
+func (x *exchange) passInterim() bool {
+	if x.req.Proto < httpInterim || x.res.Status == 100 && !x.req.ExpectContinue {
+		return true
+	}
+	x.dropResponseFields()
+	if err := x.down.inform(&x.res); err != nil {
+		x.failure = fault{kind: faultClient, err: err}
+		return false
+	}
+	return true
+}
+
+// heard reports whether an operation on the endpoint's connection went well,
+// and notes what went wrong.
+func (x *exchange) heard(err error) bool {
+	if err == nil {
+		return true
+	}
+	x.failure = fault{kind: faultReset, at: x.up.Endpoint, err: err}
+	var malformed *h1.Error
+	switch {
+	case x.pump.clientFault() != nil:
+		x.failure = fault{kind: faultClient, err: x.pump.clientFault()}
+	case errors.As(err, &malformed):
+		x.failure.kind = faultMalformed
+	case x.up.TimedOut() || errors.Is(err, os.ErrDeadlineExceeded):
+		x.failure.kind = faultTimeout
+	case errors.Is(err, io.ErrUnexpectedEOF), x.up.In.Len() > 0:
+		x.failure.kind = faultBroken
+	case x.up.Reused && !x.pump.running():
+		x.failure.kind = faultStale
+	}
+	return false
+}
+
+// abandon gives up the connection of a failed attempt, and the body that was
+// on its way over it.
+func (x *exchange) abandon() {
+	outcome := upstream.Failed
+	switch x.failure.kind {
+	case faultStale, faultClient:
+		outcome = upstream.Unknown
+	}
+	x.endPump()
+	x.dropUpstream(outcome)
+}
+
+// dropUpstream ends the use of the endpoint's connection.
+func (x *exchange) dropUpstream(o upstream.Outcome) {
+	if x.up != nil {
+		x.up.Release(o)
+		x.up = nil
+	}
+}
+
+// mayRetry decides whether a failed attempt is followed by another, and counts
+// it: nothing of a response was seen, sending twice does no harm, and retries
+// are few among the version's requests, so that they can't multiply an
+// overload.
+func (x *exchange) mayRetry() bool {
+	s := &x.target.Settings
+	switch x.failure.kind {
+	case faultUnreachable:
+		if x.streamed && x.pump.started {
+			return false
+		}
+	case faultStale, faultReset:
+		if !x.repeatable() {
+			return false
+		}
+	default:
+		return false
+	}
+	if x.tries > s.Retries {
+		return false
+	}
+	return x.target.retries.take(x, s)
+}

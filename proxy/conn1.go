@@ -1,0 +1,383 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"sluice/proxy/buffer"
+	"sluice/proxy/h1"
+	"sluice/proxy/head"
+	"sluice/proxy/sock"
+	"sluice/proxy/upstream"
+)
+
+// conn1 is a client's HTTP/1.1 connection: it reads requests one after the
+// other, leads each through its exchange and is the downstream that the
+// exchange answers through.
+type conn1 struct {
+	srv  *Server
+	sock *sock.Conn
+	peer peer
+	in   buffer.Buffer
+
+	x       *exchange // of the request that is being served; nil while idle
+	body    h1.Body   // of that request
+	out     []byte    // what waits to be sent
+	outMem  *[buffer.Small]byte
+	framing framing // of the response that is being sent
+
+	limIn, limOut io.LimitedReader // what splice reads through, a direction each
+
+	from     *listener
+	state    connState
+	served   int // requests begun
+	hijacked bool
+	aborted  bool
+}
+
+// framing is how the end of a response body is told.
+type framing uint8
+
+const (
+	framingLength  framing = iota // by Content-Length, or there is no body
+	framingChunked                // by the last chunk
+	framingClose                  // by the end of the connection
+)
+
+// outPool holds the memory that heads and small bodies are put together in.
+var outPool = sync.Pool{New: func() any { return new([buffer.Small]byte) }}
+
+// serve reads and answers requests until the connection ends.
+func (c *conn1) serve() {
+	defer c.end()
+	for c.awaitRequest() {
+		x := acquireExchange(c.srv, &c.peer, c)
+		c.x = x
+		again := c.serveRequest(x)
+		c.x = nil
+		x.release()
+		if !again {
+			return
+		}
+	}
+}
+
+// awaitRequest waits for the first byte of a request, owning as little as
+// possible.
+func (c *conn1) awaitRequest() bool {
+	c.sock.SetTimeout(c.peer.listener.IdleTimeout)
+	if c.in.Len() > 0 {
+		return true
+	}
+	if !c.state.toIdle() {
+		return c.lastCall()
+	}
+	err := c.sock.Fill(&c.in)
+	if !c.state.toBusy() && err != nil {
+		return c.lastCall()
+	}
+	return err == nil
+}
+
+// freshGrace is how long a connection that has not asked for anything yet may
+// still do so when the server stops: its client has just come.
+const freshGrace = time.Second
+
+// lastCall looks, when the server stops, for a request that is here already:
+// what was sent before the client could know is still answered.
+func (c *conn1) lastCall() bool {
+	c.sock.ResumeReading()
+	if c.served > 0 && c.sock.Quiet() {
+		return false
+	}
+	c.sock.SetTimeout(freshGrace)
+	return c.sock.Fill(&c.in) == nil
+}
+
+// serveRequest reads one request, serves it, and reports whether another may
+// follow.
+func (c *conn1) serveRequest(x *exchange) bool {
+	err := h1.ReadRequest(&c.in, c.sock, &x.req, c.srv.limits, c.headStarted)
+	if err != nil {
+		c.refuse(x, err)
+		return false
+	}
+	c.sock.SetTimeout(c.peer.listener.BodyTimeout)
+	if c.state.stopping() {
+		x.req.Close = true
+	}
+	c.served++
+	c.body.Init(&c.in, c.sock, x.req.Length)
+	x.serve()
+	c.freeOut()
+	if x.aborted {
+		c.aborted = true
+		c.sock.Reset()
+	}
+	return !x.close && c.skipBody()
+}
+
+// startOut begins a head in memory from the pool: while the endpoint is being
+// waited for, the connection has no use for it.
+func (c *conn1) startOut() {
+	if c.outMem == nil {
+		c.outMem = outPool.Get().(*[buffer.Small]byte)
+	}
+	c.out = c.outMem[:0]
+}
+
+// freeOut gives that memory back.
+func (c *conn1) freeOut() {
+	if c.outMem != nil {
+		outPool.Put(c.outMem)
+		c.out, c.outMem = nil, nil
+	}
+}
+
+// headStarted begins the time that the rest of a head may take.
+func (c *conn1) headStarted() { c.sock.SetTimeout(c.peer.listener.HeadTimeout) }
+
+// skipBody passes over a request body that nobody read, if all of it is here.
+func (c *conn1) skipBody() bool {
+	for !c.body.Done() {
+		if !c.body.Ready() {
+			return false
+		}
+		if _, err := c.body.Next(); err != nil && err != io.EOF {
+			return false
+		}
+	}
+	c.in.Drop()
+	return true
+}
+
+// refuse answers a request that could not be read.
+func (c *conn1) refuse(x *exchange, err error) {
+	status, text := 0, ""
+	var malformed *h1.Error
+	switch {
+	case errors.As(err, &malformed):
+		status, text = malformed.Status, "The request is refused: "+malformed.Reason+".\n"
+	case c.sock.TimedOut() && c.in.Len() > 0:
+		status, text = 408, "The request's head didn't come in time.\n"
+	default:
+		return
+	}
+	c.srv.stats.Refused(status)
+	c.srv.access.logRefused(c, status, err)
+	c.sock.LastWrite(h1.AppendSimpleResponse(nil, status, text, true,
+		head.Field{Name: "Date", Value: c.srv.date(time.Now())}))
+}
+
+// end closes the connection. One that still has unread bytes is closed in two
+// steps: closing it at once would reset it, and the reset could overtake the
+// response on its way to the client (RFC 9112, section 9.6).
+func (c *conn1) end() {
+	if !c.hijacked && !c.aborted && (c.in.Len() > 0 || !c.body.Done()) {
+		c.linger()
+	}
+	c.in.Free()
+	c.sock.Close()
+	c.srv.forget(c)
+}
+
+// Bounds of the time and the bytes that a refused or unread request is granted
+// for the sake of its answer.
+const (
+	lingerTime  = time.Second
+	lingerBytes = 256 << 10
+)
+
+// linger ends the response's direction and reads on for a moment.
+func (c *conn1) linger() {
+	if c.sock.CloseWrite() != nil {
+		return
+	}
+	c.sock.ResumeReading()
+	c.sock.SetTimeout(lingerTime)
+	for n := 0; n < lingerBytes; {
+		c.in.Free()
+		if c.sock.Fill(&c.in) != nil {
+			return
+		}
+		n += c.in.Len()
+	}
+}
+
+// bodyWhole implements downstream.
+func (c *conn1) bodyWhole() ([]byte, bool) { return c.body.Buffered() }
+
+// readBody implements downstream.
+func (c *conn1) readBody() ([]byte, error) {
+	c.sock.SetTimeout(c.peer.listener.BodyTimeout)
+	return c.body.Next()
+}
+
+// bodyTrailers implements downstream.
+func (c *conn1) bodyTrailers() []head.Field { return c.body.Trailers() }
+
+// bodyDone implements downstream.
+func (c *conn1) bodyDone() bool { return c.body.Done() }
+
+// stopReading implements downstream.
+func (c *conn1) stopReading() { c.sock.StopReading() }
+
+// spliceBody implements downstream.
+func (c *conn1) spliceBody(to *upstream.Conn) (total int64, err error) {
+	for {
+		left := c.body.Remaining()
+		if left < spliceMin || c.in.Len() > 0 || !to.CanSplice(c.sock) {
+			return total, nil
+		}
+		c.sock.SetTimeout(c.peer.listener.BodyTimeout)
+		to.SetTimeout(c.peer.listener.BodyTimeout)
+		moved, err := to.Splice(c.sock, min(left, splicePiece), &c.limIn)
+		c.body.Skip(moved)
+		total += moved
+		switch {
+		case err == nil:
+		case err == io.ErrUnexpectedEOF || c.sock.TimedOut():
+			return total, err
+		default:
+			return total, errEndpointGone
+		}
+	}
+}
+
+// inform implements downstream.
+func (c *conn1) inform(res *head.Response) error {
+	c.startOut()
+	c.out = h1.AppendStatusLine(c.out, res.Status, res.Reason)
+	c.appendFields(res.Fields)
+	c.out = append(c.out, h1.CRLF...)
+	return c.flush()
+}
+
+// begin implements downstream.
+func (c *conn1) begin(res *head.Response, extra []head.Field, close bool) error {
+	c.startOut()
+	c.out = h1.AppendStatusLine(c.out, res.Status, res.Reason)
+	c.appendFields(res.Fields)
+	c.appendFields(extra)
+	c.framing = framingLength
+	switch {
+	case res.Status == 101:
+		c.out = append(c.out, "Connection: upgrade\r\n"...)
+		if to, has := res.Lookup(head.Upgrade); has {
+			c.out = h1.AppendField(c.out, "Upgrade", to)
+		}
+		c.out = append(c.out, h1.CRLF...)
+		return nil
+	case res.Length >= 0 && res.Declared >= 0:
+		c.out = h1.AppendContentLength(c.out, res.Declared)
+	case res.Length >= 0:
+	case c.x.req.Proto == head.HTTP10:
+		c.framing, c.x.close, close = framingClose, true, true
+	default:
+		c.framing = framingChunked
+		c.out = append(c.out, "Transfer-Encoding: chunked\r\n"...)
+	}
+	if close {
+		c.out = append(c.out, "Connection: close\r\n"...)
+	} else if c.x.req.Proto == head.HTTP10 {
+		c.out = append(c.out, "Connection: keep-alive\r\n"...)
+	}
+	c.out = append(c.out, h1.CRLF...)
+	return nil
+}
+
+// appendFields writes the fields that were not dropped.
+func (c *conn1) appendFields(fields []head.Field) {
+	for i := range fields {
+		if f := &fields[i]; f.Name != "" {
+			c.out = h1.AppendField(c.out, f.Name, f.Value)
+		}
+	}
+}
+
+// write implements downstream. Short pieces are gathered behind the head.
+func (c *conn1) write(p []byte) error {
+	if c.framing == framingChunked {
+		return c.writeChunk(p)
+	}
+	if len(c.out)+len(p) <= cap(c.out) {
+		c.out = append(c.out, p...)
+		return nil
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	return c.send(p)
+}
+
+// chunkOverhead bounds what frames a chunk of up to 64 KiB: its size, and two
+// line ends.
+const chunkOverhead = 16
+
+// writeChunk sends p as one chunk.
+func (c *conn1) writeChunk(p []byte) error {
+	if len(c.out)+len(p)+chunkOverhead > cap(c.out) {
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
+	c.out = h1.AppendChunkHead(c.out, len(p))
+	if len(p)+chunkOverhead > cap(c.out) {
+		if err := c.flush(); err != nil {
+			return err
+		}
+		if err := c.send(p); err != nil {
+			return err
+		}
+	} else {
+		c.out = append(c.out, p...)
+	}
+	c.out = append(c.out, h1.CRLF...)
+	return nil
+}
+
+// splice implements downstream.
+func (c *conn1) splice(from *upstream.Conn, n int64) (int64, error) {
+	if c.framing == framingChunked || !c.sock.CanSplice(from.Conn) {
+		return 0, nil
+	}
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	c.sock.SetTimeout(c.peer.listener.BodyTimeout)
+	return c.sock.Splice(from.Conn, n, &c.limOut)
+}
+
+// finish implements downstream.
+func (c *conn1) finish(trailers []head.Field) error {
+	if c.framing == framingChunked {
+		c.out = h1.AppendLastChunk(c.out, trailers)
+	}
+	return c.flush()
+}
+
+// flush implements downstream.
+func (c *conn1) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	err := c.send(c.out)
+	c.out = c.out[:0]
+	return err
+}
+
+// send writes to the client, who has the body timeout to take it.
+func (c *conn1) send(p []byte) error {
+	c.sock.SetTimeout(c.peer.listener.BodyTimeout)
+	_, err := c.sock.Write(p)
+	return err
+}
+
+// hijack implements tunneler.
+func (c *conn1) hijack() (*sock.Conn, *buffer.Buffer) {
+	c.hijacked = true
+	c.in.Drop()
+	return c.sock, &c.in
+}

@@ -1,0 +1,258 @@
+package proxy
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"sluice/proxy/h1"
+	"sluice/proxy/head"
+	"sluice/proxy/upstream"
+	"sluice/routing"
+	"sluice/stats"
+)
+
+// exchange is one request, its response and all that is decided between them.
+// Its life is the same for every protocol: begin, decide, forward (acquire,
+// send, await the head, relay), record. It is pooled: what costs memory is
+// kept, the rest is in course, which is emptied.
+type exchange struct {
+	course
+
+	req    head.Request
+	res    head.Response
+	pump   pump         // carries a request body that was not here whole when the head went out
+	head   []byte       // of the request, as it goes to the endpoint
+	named  []string     // fields that a Connection field names away
+	extra  []head.Field // fields that the proxy adds to the response
+	values []byte       // text that values in extra alias
+}
+
+// course is what is known and decided of one request.
+type course struct {
+	srv   *Server
+	peer  *peer
+	down  downstream
+	table *Table
+
+	start  time.Time
+	in     routing.Request
+	dec    routing.Decision
+	target *Target
+	up     *upstream.Conn
+	upBody h1.Body
+
+	// lastEndpoint is the one that was asked last, for the log.
+	lastEndpoint *upstream.Endpoint
+	tries        int   // attempts begun
+	failure      fault // why the last of them came to nothing
+	outcome      stats.Outcome
+	bytesIn      int64
+	bytesOut     int64
+
+	begun    bool // counted as in flight
+	streamed bool // the request's body is not part of head
+	retrying bool // holds a claim on the version's retry budget
+	close    bool // the client's connection ends after this exchange
+	aborted  bool // the response was cut off, and the client must see that it was
+}
+
+// downstream is the client's side of an exchange, as a codec shows it.
+// HTTP/1.1 implements it in conn1.go.
+type downstream interface {
+	// bodyWhole returns the request's body if all of it is already here, and
+	// consumes nothing.
+	bodyWhole() (body []byte, whole bool)
+	// readBody returns the next bytes of the request's body, valid until the
+	// next call; io.EOF after the last.
+	readBody() ([]byte, error)
+	// bodyTrailers returns the request's trailers after io.EOF.
+	bodyTrailers() []head.Field
+	// bodyDone reports whether the request was read to its end.
+	bodyDone() bool
+	// stopReading makes readBody return at once, for good.
+	stopReading()
+	// spliceBody moves the request's body to an endpoint inside the kernel if
+	// that is possible and worth while; zero moved means it is not. The error
+	// is the client's, or errEndpointGone.
+	spliceBody(to *upstream.Conn) (moved int64, err error)
+	// inform sends an interim (1xx) response at once.
+	inform(res *head.Response) error
+	// begin starts the final response with the fields of res that are meant
+	// for the client, and extra. Nothing need be sent before flush.
+	// Nobody reads what follows if close is set.
+	begin(res *head.Response, extra []head.Field, close bool) error
+	// write sends bytes of the body; they may wait until flush.
+	write(p []byte) error
+	// splice moves up to n bytes of the body from an endpoint to the client
+	// inside the kernel; zero moved means that it cannot.
+	splice(from *upstream.Conn, n int64) (moved int64, err error)
+	// finish ends the body and flushes.
+	finish(trailers []head.Field) error
+	// flush sends what waits.
+	flush() error
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// acquireExchange takes an exchange from the pool for a request of this peer.
+func acquireExchange(srv *Server, p *peer, down downstream) *exchange {
+	x := exchanges.Get().(*exchange)
+	x.srv, x.peer, x.down = srv, p, down
+	return x
+}
+
+// release empties the exchange and gives it back.
+func (x *exchange) release() {
+	x.req.Reset()
+	x.res.Reset()
+	clear(x.named)
+	clear(x.extra)
+	x.head, x.named, x.extra, x.values = x.head[:0], x.named[:0], x.extra[:0], x.values[:0]
+	x.course = course{}
+	exchanges.Put(x)
+}
+
+// serve leads a request whose head was read through its life.
+func (x *exchange) serve() {
+	x.beginRequest()
+	if x.admit() && x.decide() {
+		x.forward()
+	}
+	x.record()
+}
+
+// beginRequest stamps the request and gathers what the decision needs.
+func (x *exchange) beginRequest() {
+	x.table = x.srv.table.Load()
+	x.start = time.Now()
+	x.close = x.req.Close
+	x.joinCookies()
+	x.in = routing.Request{
+		Method: x.req.Method, Host: x.req.Host, Path: x.req.Path, Query: x.req.Query,
+		Fields:  &x.req,
+		Client:  x.peer.clientOf(&x.req),
+		Trusted: x.peer.trusted,
+		Now:     x.start.UnixNano(),
+		Draw:    rand.Uint64(),
+		Health:  x.table,
+	}
+}
+
+// joinCookies makes one Cookie field of several, as HTTP/2 clients may send
+// them (RFC 9113, section 8.2.3), so that whoever reads cookies sees them all.
+func (x *exchange) joinCookies() {
+	first := -1
+	for i := range x.req.Fields {
+		f := &x.req.Fields[i]
+		switch {
+		case f.ID != head.Cookie:
+		case first < 0:
+			first = i
+		default:
+			kept := &x.req.Fields[first]
+			kept.Value = kept.Value + "; " + f.Value
+			*f = head.Field{}
+		}
+	}
+}
+
+// admit refuses what the listener's limits forbid.
+func (x *exchange) admit() bool {
+	limit := x.peer.listener.BodyBytes
+	if limit > 0 && x.req.Length > limit {
+		x.reply(413, "The request's body is longer than this server takes.\n")
+		return false
+	}
+	return true
+}
+
+// decide asks the routing table and answers what goes nowhere.
+func (x *exchange) decide() bool {
+	x.dec = x.table.Routing.Decide(&x.in)
+	if x.dec.Token != routing.TokenNone {
+		x.srv.countToken(x.dec.Token)
+	}
+	switch {
+	case x.dec.Redirect:
+		x.redirectToClean()
+		return false
+	case x.dec.Service == nil:
+		x.reply(404, "No route leads here.\n")
+		return false
+	case x.dec.Version == nil:
+		x.countFailed()
+		x.reply(503, "No endpoint is able to answer.\n")
+		return false
+	}
+	if x.dec.Failed != nil {
+		x.countFailed()
+	}
+	x.target = &x.table.Targets[x.dec.Version.Slot]
+	x.dec.Remember(x.in.Now)
+	x.countPin()
+	return true
+}
+
+// countFailed counts against the version that was chosen and could not answer.
+func (x *exchange) countFailed() {
+	if x.dec.Failed != nil {
+		x.table.Targets[x.dec.Failed.Slot].Stats.FailedOver(x.peer.shard)
+	}
+}
+
+// countPin counts what the decision did to the session's pin.
+func (x *exchange) countPin() {
+	if x.dec.Pin != routing.PinMake {
+		return
+	}
+	x.target.Stats.PinMade(x.peer.shard)
+	if x.dec.MovedFrom != nil {
+		x.table.Targets[x.dec.MovedFrom.Slot].Stats.PinMoved(x.peer.shard)
+	}
+}
+
+// forward brings the request to an endpoint of its version and the answer
+// back, trying again where that can do no harm.
+func (x *exchange) forward() {
+	x.target.Stats.Begin(x.peer.shard)
+	x.begun = true
+	x.head = x.appendRequest(x.head[:0])
+	for x.attempt() == attemptFailed {
+		if x.mayRetry() {
+			continue
+		}
+		x.replyFailure()
+		break
+	}
+	if x.retrying {
+		x.target.retries.giveBack()
+	}
+}
+
+// record ends the exchange in the statistics and the access log.
+func (x *exchange) record() {
+	now := time.Since(x.start)
+	o := &x.outcome
+	o.Nanos = int64(now)
+	o.Now = x.in.Now + o.Nanos
+	o.BytesIn, o.BytesOut = x.bytesIn, x.bytesOut
+	o.Reason = uint8(x.dec.Reason)
+	o.Session = x.dec.Session
+	if x.dec.Reason == routing.Failover {
+		o.Flags |= stats.Failover
+	}
+	if x.tries > 1 {
+		o.Retries = uint8(min(x.tries-1, 255))
+	}
+	switch {
+	case x.begun:
+		x.target.Stats.End(x.peer.shard, o)
+	case x.dec.Service == nil:
+		x.srv.stats.NoRoute(x.peer.listener.Name)
+	}
+	x.srv.access.log(x)
+}
+
+// cutOff reports whether the response was not brought to its end.
+func (x *exchange) cutOff() bool { return x.aborted || x.outcome.Flags&stats.Aborted != 0 }

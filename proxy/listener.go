@@ -1,0 +1,230 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"sluice/proxy/sock"
+)
+
+// ListenerConfig is where and how the server listens. Zero durations take the
+// defaults.
+type ListenerConfig struct {
+	Name    string // for logs
+	Address string // "host:port", ":port" or "unix:/path"
+	TLS     *tls.Config
+
+	// TrustedProxies are the networks whose X-Forwarded-*, Forwarded and
+	// Sluice-* fields are believed.
+	TrustedProxies []netip.Prefix
+
+	HeadTimeout time.Duration // from a request's first byte to the end of its head; 10 s
+	IdleTimeout time.Duration // without a request; 75 s
+	BodyTimeout time.Duration // without a byte moving in a body, either way; 60 s
+	BodyBytes   int64         // longest request body; 0: no limit
+}
+
+// Defaults of a ListenerConfig.
+const (
+	DefaultHeadTimeout = 10 * time.Second
+	DefaultIdleTimeout = 75 * time.Second
+	DefaultBodyTimeout = 60 * time.Second
+)
+
+// withDefaults fills in the zero values.
+func (c ListenerConfig) withDefaults() *ListenerConfig {
+	if c.HeadTimeout == 0 {
+		c.HeadTimeout = DefaultHeadTimeout
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = DefaultIdleTimeout
+	}
+	if c.BodyTimeout == 0 {
+		c.BodyTimeout = DefaultBodyTimeout
+	}
+	return &c
+}
+
+// listener is one open socket. Its configuration may change while it is open;
+// connections keep the one that they were accepted under.
+type listener struct {
+	srv     *Server
+	net     net.Listener
+	config  atomic.Pointer[ListenerConfig]
+	closing atomic.Bool
+	ended   chan struct{} // closed when accept has returned
+}
+
+// Listen makes the open listeners those of configs: it opens new ones, keeps
+// those whose address stays, and closes the rest, whose connections finish
+// what they are at. If one can't be opened nothing changes.
+func (s *Server) Listen(configs []ListenerConfig) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return errStopped
+	}
+	next := make(map[string]*listener, len(configs))
+	var opened []*listener
+	for _, c := range configs {
+		l := s.listeners[c.Address]
+		if l == nil {
+			var err error
+			if l, err = s.open(c.Address); err != nil {
+				for _, o := range opened {
+					o.net.Close()
+				}
+				return fmt.Errorf("listener %s: %w", c.Name, err)
+			}
+			opened = append(opened, l)
+		}
+		next[c.Address] = l
+	}
+	for _, c := range configs {
+		next[c.Address].config.Store(c.withDefaults())
+	}
+	for _, l := range opened {
+		s.running.Add(1)
+		go l.accept()
+	}
+	for address, l := range s.listeners {
+		if next[address] == nil {
+			s.retire(l)
+		}
+	}
+	s.listeners = next
+	return nil
+}
+
+// retire closes a listener that the configuration dropped and lets its
+// connections end after the request that they are at.
+func (s *Server) retire(l *listener) {
+	go l.close()
+	for c := range s.conns {
+		if c.from == l && c.state.stop() {
+			c.sock.StopReading()
+		}
+	}
+}
+
+// open binds an address.
+func (s *Server) open(address string) (*listener, error) {
+	network, addr := "tcp", address
+	if path, unix := strings.CutPrefix(address, "unix:"); unix {
+		network, addr = "unix", path
+		removeStale(path)
+	}
+	ln, err := net.Listen(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &listener{srv: s, net: ln, ended: make(chan struct{})}, nil
+}
+
+// removeStale removes a Unix socket that nobody answers, as a process that was
+// killed leaves it behind.
+func removeStale(path string) {
+	if fi, err := os.Lstat(path); err != nil || fi.Mode()&os.ModeSocket == 0 {
+		return
+	}
+	nc, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		nc.Close()
+		return
+	}
+	os.Remove(path)
+}
+
+// Addrs returns the addresses of the open listeners by their names.
+func (s *Server) Addrs() map[string]net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	addrs := make(map[string]net.Addr, len(s.listeners))
+	for _, l := range s.listeners {
+		addrs[l.config.Load().Name] = l.net.Addr()
+	}
+	return addrs
+}
+
+// Bounds of the pause after a failed accept, so that a process out of file
+// descriptors neither spins nor stays deaf.
+const (
+	minAcceptPause = 5 * time.Millisecond
+	maxAcceptPause = time.Second
+)
+
+// accept takes connections until the listener is closed.
+func (l *listener) accept() {
+	defer l.srv.running.Done()
+	defer close(l.ended)
+	pause := minAcceptPause
+	for {
+		nc, err := l.net.Accept()
+		switch {
+		case err == nil:
+			pause = minAcceptPause
+			l.take(nc)
+		case errors.Is(err, net.ErrClosed) || l.closing.Load():
+			return
+		default:
+			l.srv.log.Error("accepting a connection failed", zap.String("listener", l.config.Load().Name),
+				zap.Error(err), zap.Duration("next_try_in", pause))
+			time.Sleep(pause)
+			pause = min(2*pause, maxAcceptPause)
+		}
+	}
+}
+
+// take begins to serve a connection.
+func (l *listener) take(nc net.Conn) {
+	srv := l.srv
+	config := l.config.Load()
+	c := &conn1{srv: srv, from: l}
+	c.peer = newPeer(config, nc, srv.turn.Add(1))
+	if config.TLS != nil {
+		nc = tls.Server(nc, config.TLS)
+	}
+	c.sock = sock.New(nc)
+	if !srv.admit(c) {
+		c.sock.Close()
+		return
+	}
+	go c.start()
+}
+
+// start completes the TLS handshake, if there is one, and serves.
+func (c *conn1) start() {
+	if t, ok := c.sock.NetConn().(*tls.Conn); ok {
+		c.sock.SetTimeout(c.peer.listener.HeadTimeout)
+		if err := t.Handshake(); err != nil {
+			c.srv.log.Debug("TLS handshake failed", zap.Error(err), zap.Stringer("client", c.peer.addr))
+			c.end()
+			return
+		}
+	}
+	c.serve()
+}
+
+// drainTime is how long a listener that closes still takes the connections
+// that the kernel has accepted on its behalf.
+const drainTime = 10 * time.Millisecond
+
+// close stops accepting. Connections that wait in the kernel's queue would be
+// reset by closing the socket; they are taken first.
+func (l *listener) close() {
+	l.closing.Store(true)
+	if d, ok := l.net.(interface{ SetDeadline(time.Time) error }); ok && d.SetDeadline(time.Now().Add(drainTime)) == nil {
+		<-l.ended
+	}
+	l.net.Close()
+	<-l.ended
+}

@@ -1,0 +1,149 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+
+	"sluice/proxy/buffer"
+	"sluice/proxy/h1"
+	"sluice/proxy/head"
+	"sluice/proxy/upstream"
+)
+
+// pump carries a request body to the endpoint while the exchange's own
+// goroutine waits for the response, which may come before the body's end.
+type pump struct {
+	started bool          // in this exchange
+	done    chan struct{} // gets a token when the pump stops
+	ended   atomic.Bool
+	client  error // what went wrong on the client's side; read after done or ended
+	frame   []byte
+}
+
+// errBodyTooLong is the client's fault when a body of unknown length goes past
+// the listener's limit.
+var errBodyTooLong = errors.New("the request's body is longer than the listener allows")
+
+// errEndpointGone is what a codec's spliceBody returns when it was the endpoint
+// that stopped taking the body.
+var errEndpointGone = errors.New("the endpoint takes no more of the request's body")
+
+// begin starts the pump.
+func (p *pump) begin(x *exchange) {
+	if p.done == nil {
+		p.done = make(chan struct{}, 1)
+	}
+	p.started, p.client = true, nil
+	p.ended.Store(false)
+	go x.pumpBody(x.up)
+}
+
+// running reports whether the pump was started in this exchange and its end
+// not yet seen by wait.
+func (p *pump) running() bool { return p.started }
+
+// clientFault returns what went wrong on the client's side, once the pump has
+// ended.
+func (p *pump) clientFault() error {
+	if p.started && p.ended.Load() {
+		return p.client
+	}
+	return nil
+}
+
+// wait blocks until the pump has stopped.
+func (p *pump) wait() {
+	if p.started {
+		<-p.done
+		p.started = false
+	}
+}
+
+// pumpBody is the pump's goroutine.
+func (x *exchange) pumpBody(up *upstream.Conn) {
+	p := &x.pump
+	err := x.copyRequestBody(up)
+	if err != nil {
+		// The endpoint must not take what it has for a whole request, and the
+		// goroutine that waits for its answer must hear of it: neither is
+		// possible on a connection that stays open.
+		p.client = err
+		p.ended.Store(true)
+		up.Abort()
+	}
+	p.ended.Store(true)
+	p.done <- struct{}{}
+}
+
+// copyRequestBody sends the body and returns what went wrong on the client's
+// side. A failure of the endpoint's side ends it too, but is left to the
+// goroutine that reads the answer: an endpoint that has answered may stop
+// reading.
+func (x *exchange) copyRequestBody(up *upstream.Conn) error {
+	limit := x.peer.listener.BodyBytes
+	chunked := x.req.Length == head.Chunked
+	for {
+		moved, err := x.down.spliceBody(up)
+		x.bytesIn += moved
+		if err == errEndpointGone {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		data, err := x.down.readBody()
+		if err == io.EOF {
+			if chunked {
+				x.pump.frame = h1.AppendLastChunk(x.pump.frame[:0], x.down.bodyTrailers())
+				up.Write(x.pump.frame)
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		x.bytesIn += int64(len(data))
+		if limit > 0 && x.bytesIn > limit {
+			return errBodyTooLong
+		}
+		up.SetTimeout(x.target.Settings.ResponseTimeout)
+		if chunked {
+			err = x.pump.writeChunk(up, data)
+		} else {
+			_, err = up.Write(data)
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+// writeChunk frames data as one chunk and writes it in one call.
+func (p *pump) writeChunk(up *upstream.Conn, data []byte) error {
+	p.frame = h1.AppendChunkHead(p.frame[:0], len(data))
+	p.frame = append(p.frame, data...)
+	p.frame = append(p.frame, h1.CRLF...)
+	_, err := up.Write(p.frame)
+	if cap(p.frame) > buffer.Small {
+		p.frame = nil // not worth keeping for as long as the exchange lives
+	}
+	return err
+}
+
+// endPump stops a pump that is still under way when its exchange is over:
+// whatever it waits for will not come any more.
+func (x *exchange) endPump() {
+	p := &x.pump
+	if !p.started {
+		return
+	}
+	if !p.ended.Load() {
+		x.close = true // the rest of the body stands before the next request
+		x.up.Abort()
+		x.down.stopReading()
+	}
+	p.wait()
+	if p.client != nil {
+		x.close = true
+	}
+}

@@ -1,0 +1,237 @@
+package proxy
+
+import (
+	"encoding/hex"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+
+	"sluice/proxy/h1"
+	"sluice/proxy/head"
+	"sluice/routing"
+)
+
+// httpInterim is the least protocol version whose clients know 1xx responses.
+const httpInterim = head.HTTP11
+
+// appendRequest writes the request as it goes to the endpoint: the head, and
+// the body too if all of it is here and not long.
+func (x *exchange) appendRequest(dst []byte) []byte {
+	body, whole := x.down.bodyWhole()
+	x.streamed = x.req.Length != 0 && (!whole || len(body) > maxInlineBody)
+	dst = h1.AppendRequestLine(dst, x.req.Method, x.targetUpstream())
+	dst = h1.AppendField(dst, "Host", x.hostUpstream())
+	dst = x.appendClientFields(dst)
+	dst = x.appendForwarded(dst)
+	dst = append(dst, x.target.constant...)
+	dst = x.appendDecision(dst)
+	dst = x.appendFraming(dst)
+	dst = append(dst, h1.CRLF...)
+	if !x.streamed && len(body) > 0 {
+		dst = append(dst, body...)
+		x.bytesIn = int64(len(body))
+	}
+	return dst
+}
+
+// maxInlineBody is the longest body, in bytes, that is sent in one write with
+// the head, and so may be sent again. Longer ones are not worth copying.
+const maxInlineBody = 16 << 10
+
+// targetUpstream returns the request target without an override token.
+func (x *exchange) targetUpstream() string {
+	if x.req.Query == "" {
+		return x.req.Target
+	}
+	clean, _, found := routing.CleanQuery(x.req.Query)
+	switch {
+	case !found:
+		return x.req.Target
+	case clean == "":
+		return x.req.Path
+	}
+	return x.req.Path + "?" + clean
+}
+
+// hostUpstream returns the Host that the endpoint is to see.
+func (x *exchange) hostUpstream() string {
+	if h := x.target.Settings.Host; h != "" {
+		return h
+	}
+	return x.req.Host
+}
+
+// appendClientFields writes the client's fields but those that concern this
+// connection alone (RFC 9110, section 7.6.1), those that the proxy writes
+// itself, and those that only a trusted peer may send.
+func (x *exchange) appendClientFields(dst []byte) []byte {
+	x.collectNamed(x.req.Fields)
+	trusted := x.peer.trusted
+	for i := range x.req.Fields {
+		f := &x.req.Fields[i]
+		switch f.ID {
+		case head.Other:
+			if f.Name == "" || len(x.named) > 0 && x.isNamed(f.Name) {
+				continue
+			}
+		case head.Host, head.Connection, head.KeepAlive, head.ProxyConnection, head.ProxyAuthorization,
+			head.TransferEncoding, head.ContentLength, head.Upgrade, head.TE:
+			continue
+		case head.Expect:
+			if !x.streamed {
+				continue
+			}
+		case head.SluiceField:
+			if !trusted || ownField(f.Name) {
+				continue
+			}
+		case head.XForwardedFor, head.Forwarded:
+			continue // appendForwarded extends or replaces them
+		case head.XForwardedProto, head.XForwardedHost, head.XForwardedPort, head.XRealIP:
+			if !trusted {
+				continue
+			}
+		case head.Cookie:
+			dst = appendCookie(dst, f.Value)
+			continue
+		}
+		dst = h1.AppendField(dst, f.Name, f.Value)
+	}
+	return dst
+}
+
+// ownField reports whether a Sluice-* field says what this proxy decides anew
+// for every request, so that not even a trusted peer's is passed on.
+func ownField(name string) bool {
+	for _, own := range [...]string{"sluice-version", "sluice-shape", "sluice-rule", "sluice-override", "sluice-token"} {
+		if head.EqualFold(name, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// tokenCookie is the cookie that holds an override token.
+const tokenCookie = "sluice_token"
+
+// appendCookie writes the Cookie field without an override token, which is
+// nobody's business behind the proxy.
+func appendCookie(dst []byte, value string) []byte {
+	if !strings.Contains(value, tokenCookie) {
+		return h1.AppendField(dst, "Cookie", value)
+	}
+	const name = "Cookie: "
+	before := len(dst)
+	dst = append(dst, name...)
+	dst = routing.CookieWithout(dst, value)
+	if len(dst) == before+len(name) {
+		return dst[:before]
+	}
+	return append(dst, h1.CRLF...)
+}
+
+// collectNamed gathers the fields that Connection names: they end here. What
+// the proxy itself depends on can't be named away, since only fields that it
+// doesn't know (head.Other) are looked up.
+func (x *exchange) collectNamed(fields []head.Field) {
+	x.named = x.named[:0]
+	for i := range fields {
+		if fields[i].ID != head.Connection {
+			continue
+		}
+		for rest, option := fields[i].Value, ""; rest != ""; {
+			option, rest, _ = strings.Cut(rest, ",")
+			option = strings.Trim(option, " \t")
+			if head.Identify(option) == head.Other && !isUsualOption(option) {
+				x.named = append(x.named, option)
+			}
+		}
+	}
+}
+
+// isUsualOption reports whether a connection option names no field.
+func isUsualOption(option string) bool {
+	return option == "" || head.EqualFold(option, "close")
+}
+
+// isNamed reports whether a Connection field names this one.
+func (x *exchange) isNamed(name string) bool {
+	for _, n := range x.named {
+		if strings.EqualFold(n, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendDecision writes what was decided, for the application and for the
+// sidecars behind it.
+func (x *exchange) appendDecision(dst []byte) []byte {
+	d := &x.dec
+	if d.Rule != nil {
+		dst = h1.AppendField(dst, "Sluice-Rule", d.Rule.Name)
+	}
+	if from := d.MovedFrom; from != nil && from.Writes != d.Version.Writes {
+		dst = append(dst, "Sluice-Session-Moved: from="...)
+		dst = append(dst, from.Name...)
+		dst = append(dst, ";shape="...)
+		dst = append(dst, from.Writes...)
+		dst = append(dst, h1.CRLF...)
+	}
+	if d.Overrides != "" {
+		dst = h1.AppendField(dst, "Sluice-Override", d.Overrides)
+		dst = h1.AppendField(dst, "Baggage", "sluice-override="+url.PathEscape(d.Overrides))
+	}
+	if _, has := x.req.Lookup(head.XRequestID); !has {
+		dst = appendRequestID(dst)
+	}
+	return dst
+}
+
+// appendRequestID writes a random X-Request-Id of 128 bits.
+func appendRequestID(dst []byte) []byte {
+	var id [16]byte
+	a, b := rand.Uint64(), rand.Uint64()
+	for i := range 8 {
+		id[i], id[8+i] = byte(a>>(8*i)), byte(b>>(8*i))
+	}
+	dst = append(dst, "X-Request-Id: "...)
+	dst = hex.AppendEncode(dst, id[:])
+	return append(dst, h1.CRLF...)
+}
+
+// appendFraming writes how the body ends, and an upgrade that is asked for.
+func (x *exchange) appendFraming(dst []byte) []byte {
+	switch {
+	case x.upgrading():
+		dst = append(dst, "Connection: upgrade\r\n"...)
+		dst = h1.AppendField(dst, "Upgrade", x.req.Upgrade)
+	case x.req.Proto >= head.HTTP11 && x.takesTrailers():
+		dst = append(dst, "Connection: TE\r\nTE: trailers\r\n"...)
+	}
+	switch {
+	case x.req.Length == head.Chunked:
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case x.req.Length > 0 || hasContentLength(&x.req):
+		dst = h1.AppendContentLength(dst, x.req.Length)
+	}
+	return dst
+}
+
+// upgrading reports whether the request asks for another protocol on its
+// connection. One with a body is answered in HTTP: where its body ends and the
+// tunnel begins would be a guess.
+func (x *exchange) upgrading() bool { return x.req.Upgrade != "" && x.req.Length == 0 }
+
+// takesTrailers reports whether the client says that it reads trailers.
+func (x *exchange) takesTrailers() bool {
+	te, has := x.req.Lookup(head.TE)
+	return has && strings.Contains(te, "trailers")
+}
+
+// hasContentLength tells "no body" from "a body of length 0": a POST of
+// nothing must say so.
+func hasContentLength(req *head.Request) bool {
+	_, has := req.Lookup(head.ContentLength)
+	return has
+}

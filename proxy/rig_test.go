@@ -1,0 +1,157 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sluice/proxy/upstream"
+	"sluice/routing"
+	"sluice/stats"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is a proxy over real sockets: one service "web" whose versions lead to
+// the given addresses.
+type rig struct {
+	t        *testing.T
+	srv      *Server
+	stats    *stats.Registry
+	addr     string
+	clusters map[string]*upstream.Cluster
+	listener ListenerConfig
+	settings Settings
+	service  routing.ServiceConfig
+}
+
+// option changes a rig before it starts.
+type option func(*rig)
+
+// newRig starts a proxy in front of the versions, each with equal weight unless
+// an option says otherwise.
+func newRig(t *testing.T, versions map[string]string, options ...option) *rig {
+	t.Helper()
+	r := &rig{t: t, clusters: map[string]*upstream.Cluster{}}
+	r.stats = stats.New(stats.Options{Reasons: reasons()})
+	r.listener = ListenerConfig{Name: "test", Address: "127.0.0.1:0"}
+	r.service = routing.ServiceConfig{Name: "web", Epoch: 1}
+	for name := range versions {
+		r.service.Versions = append(r.service.Versions, routing.VersionConfig{Name: name, Weight: 1})
+	}
+	for _, o := range options {
+		o(r)
+	}
+	var targets []Target
+	for i := range r.service.Versions {
+		v := &r.service.Versions[i]
+		v.Slot = i
+		cluster, err := upstream.New(upstream.Config{
+			Service: "web", Version: v.Name, Endpoints: []string{versions[v.Name]},
+			Health: upstream.HealthConfig{Disabled: true},
+		}, upstream.Deps{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.clusters[v.Name] = cluster
+		targets = append(targets, Target{Cluster: cluster, Stats: r.stats.Version("web", v.Name), Settings: r.settings, Shape: v.Writes})
+	}
+	snapshot, err := routing.Build(routing.Config{
+		Routes:   []routing.Route{{Service: "web"}},
+		Services: []routing.ServiceConfig{r.service},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.srv = New(Options{Stats: r.stats, Access: AccessLog{Mode: AccessOff}})
+	r.srv.Swap(NewTable(snapshot, targets))
+	if err := r.srv.Listen([]ListenerConfig{r.listener}); err != nil {
+		t.Fatal(err)
+	}
+	r.addr = r.srv.Addrs()["test"].String()
+	t.Cleanup(r.stop)
+	return r
+}
+
+func (r *rig) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := r.srv.Shutdown(ctx); err != nil {
+		r.t.Errorf("shutdown: %v", err)
+	}
+	for _, c := range r.clusters {
+		c.Close()
+	}
+}
+
+// reasons are the names of routing's reasons by their numbers.
+func reasons() []string {
+	var names []string
+	for r := routing.NoRoute; r <= routing.Failover; r++ {
+		names = append(names, r.String())
+	}
+	return names
+}
+
+// backend starts an HTTP server for a test and returns its address.
+func backend(t *testing.T, h http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+// client returns an HTTP client without cookies whose connections end with the
+// test.
+func client(t *testing.T) *http.Client {
+	tr := &http.Transport{}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 10 * time.Second}
+}
+
+// get asks for a path and returns the response and its body.
+func (r *rig) get(c *http.Client, path string, fields ...string) (*http.Response, string) {
+	r.t.Helper()
+	req, err := http.NewRequest("GET", "http://"+r.addr+path, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for i := 0; i < len(fields); i += 2 {
+		req.Header.Set(fields[i], fields[i+1])
+	}
+	return r.do(c, req)
+}
+
+// do sends a request and returns the response and its body.
+func (r *rig) do(c *http.Client, req *http.Request) (*http.Response, string) {
+	r.t.Helper()
+	res, err := c.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+// dial opens a raw connection to the proxy.
+func (r *rig) dial() net.Conn {
+	r.t.Helper()
+	nc, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	r.t.Cleanup(func() { nc.Close() })
+	return nc
+}

@@ -1,0 +1,164 @@
+// Package proxy is the data path: it accepts connections, reads requests,
+// decides by the routing table which version of a service answers, and brings
+// the answer back.
+//
+// A request's way: listener.accept, conn1.serve, h1.ReadRequest,
+// exchange.serve: beginRequest, admit, decide (routing.Decide), forward
+// (acquire, send, awaitResponse, relay), record.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"sluice/proxy/h1"
+	"sluice/routing"
+	"sluice/stats"
+)
+
+// Options are what a Server needs. Stats is required.
+type Options struct {
+	Stats  *stats.Registry
+	Log    *zap.Logger // nil: none
+	Access AccessLog
+	Limits h1.Limits // zero values take h1.DefaultLimits
+}
+
+// Server accepts connections on its listeners and serves what comes.
+type Server struct {
+	stats     *stats.Registry
+	log       *zap.Logger
+	access    accessLog
+	limits    *h1.Limits
+	table     atomic.Pointer[Table]
+	dateCache atomic.Pointer[dateText]
+	turn      atomic.Uint32 // numbers connections, for the counters' shards
+
+	mu        sync.Mutex
+	listeners map[string]*listener // by address
+	conns     map[*conn1]struct{}
+	stopped   bool
+	running   sync.WaitGroup // accept loops and connections
+}
+
+// New returns a server without listeners, that serves nothing until Swap.
+func New(opt Options) *Server {
+	s := &Server{
+		stats: opt.Stats, log: opt.Log, limits: &opt.Limits,
+		listeners: map[string]*listener{}, conns: map[*conn1]struct{}{},
+	}
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
+	s.access = newAccessLog(opt.Access, s.log)
+	s.Swap(NewTable(emptySnapshot(), nil))
+	return s
+}
+
+// emptySnapshot is the table of a server that was told nothing yet: every
+// request is answered 404.
+func emptySnapshot() *routing.Snapshot {
+	s, err := routing.Build(routing.Config{})
+	if err != nil {
+		panic("proxy: the empty routing table must build: " + err.Error())
+	}
+	return s
+}
+
+// Swap replaces the table, for every request that begins from now on.
+func (s *Server) Swap(t *Table) { s.table.Store(t) }
+
+// Table returns the table in force.
+func (s *Server) Table() *Table { return s.table.Load() }
+
+// countToken counts the overrides that were not believed.
+func (s *Server) countToken(o routing.TokenOutcome) {
+	if o != routing.TokenValid && o != routing.OverrideValid {
+		s.stats.OverrideIgnored(o.String())
+	}
+}
+
+// forget drops a connection that has ended.
+func (s *Server) forget(c *conn1) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.running.Done()
+}
+
+// admit takes a new connection in, unless the server has stopped.
+func (s *Server) admit(c *conn1) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.running.Add(1)
+	return true
+}
+
+// Shutdown stops accepting, lets the requests under way finish, and then
+// closes everything. Connections that wait for a request are closed at once,
+// unless one has come. When ctx ends first, what is left is cut off and the
+// error says how much.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	listeners := s.listeners
+	s.listeners = map[string]*listener{}
+	s.mu.Unlock()
+	for _, l := range listeners {
+		l.close()
+	}
+	s.mu.Lock()
+	s.stopped = true
+	for c := range s.conns {
+		if c.state.stop() {
+			c.sock.StopReading()
+		}
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	return s.cutOff()
+}
+
+// cutOff ends the clients' connections that are left. Their goroutines may
+// still wait for an endpoint; they end with its answer or its timeout.
+func (s *Server) cutOff() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.sock.Abort()
+	}
+	if n := len(s.conns); n > 0 {
+		return &CutOffError{Connections: n}
+	}
+	return nil
+}
+
+// CutOffError is returned by Shutdown when its time ran out.
+type CutOffError struct {
+	Connections int // that were still busy
+}
+
+// Error says how many connections were cut off.
+func (e *CutOffError) Error() string {
+	return fmt.Sprintf("the time to stop ran out: %d busy connections were cut off", e.Connections)
+}
+
+// errStopped is returned by Listen after Shutdown.
+var errStopped = errors.New("proxy: the server has stopped")

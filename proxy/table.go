@@ -1,0 +1,108 @@
+package proxy
+
+import (
+	"time"
+
+	"sluice/proxy/upstream"
+	"sluice/routing"
+	"sluice/stats"
+)
+
+// Table is all that a request needs to be decided and forwarded. It is
+// immutable; Server.Swap replaces it whole, and a request that began under one
+// table ends under it.
+type Table struct {
+	Routing *routing.Snapshot
+	// Targets holds, by routing.Version's Slot, where each version is reached.
+	Targets []Target
+}
+
+// Target is one version as the data path sees it.
+type Target struct {
+	Cluster  *upstream.Cluster
+	Stats    *stats.Version
+	Settings Settings
+	// Shape is what the version writes, sent upstream as Sluice-Shape; "" for
+	// none.
+	Shape string
+
+	constant []byte       // the fields that every request to this version carries
+	retries  *retryBudget // of the requests under this table
+}
+
+// Settings say how a service's endpoints are treated. Zero values take the
+// defaults of DefaultSettings.
+type Settings struct {
+	// ResponseTimeout is how long an endpoint may take from the end of the
+	// request to the head of its response.
+	ResponseTimeout time.Duration
+	// BodyTimeout is how long a response body, or a tunnel, may stand still.
+	BodyTimeout time.Duration
+	// Retries is how often a request is tried again; negative for never.
+	Retries int
+	// RetryBudget is the share of a version's requests in flight that may be
+	// retries, 0.2 for 20%; RetryFloor retries are always allowed.
+	RetryBudget float64
+	RetryFloor  int
+	// Host replaces the Host sent upstream; "" keeps the client's.
+	Host string
+}
+
+// DefaultSettings are the settings of a service that says nothing.
+var DefaultSettings = Settings{
+	ResponseTimeout: 60 * time.Second,
+	BodyTimeout:     5 * time.Minute,
+	Retries:         1,
+	RetryBudget:     0.2,
+	RetryFloor:      3,
+}
+
+// withDefaults fills in the zero values.
+func (s Settings) withDefaults() Settings {
+	d := DefaultSettings
+	if s.ResponseTimeout == 0 {
+		s.ResponseTimeout = d.ResponseTimeout
+	}
+	if s.BodyTimeout == 0 {
+		s.BodyTimeout = d.BodyTimeout
+	}
+	if s.Retries == 0 {
+		s.Retries = d.Retries
+	}
+	if s.RetryBudget == 0 {
+		s.RetryBudget = d.RetryBudget
+	}
+	if s.RetryFloor == 0 {
+		s.RetryFloor = d.RetryFloor
+	}
+	return s
+}
+
+// NewTable joins a snapshot with its targets: target i serves the version
+// whose Slot is i.
+func NewTable(snapshot *routing.Snapshot, targets []Target) *Table {
+	for _, svc := range snapshot.Services() {
+		for _, v := range svc.Versions {
+			t := &targets[v.Slot]
+			t.Settings = t.Settings.withDefaults()
+			t.retries = new(retryBudget)
+			t.constant = appendConstant(nil, v.Name, t.Shape)
+		}
+	}
+	return &Table{Routing: snapshot, Targets: targets}
+}
+
+// appendConstant writes the fields that depend on the version alone.
+func appendConstant(dst []byte, version, shape string) []byte {
+	dst = append(dst, "Via: 1.1 sluice\r\nSluice-Version: "...)
+	dst = append(dst, version...)
+	if shape != "" {
+		dst = append(dst, "\r\nSluice-Shape: "...)
+		dst = append(dst, shape...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// Usable implements routing.Health: whether the version in this slot has an
+// endpoint that can be asked.
+func (t *Table) Usable(slot int) bool { return t.Targets[slot].Cluster.Usable() }
