@@ -1,0 +1,164 @@
+package main
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+
+	"sluice/bench/peers"
+)
+
+//go:embed results.md.tmpl
+var resultsTemplate string
+
+// report is all that was measured.
+type report struct {
+	Env     env      `json:"environment"`
+	Samples []sample `json:"samples"`
+	Idles   []idle   `json:"idle"`
+}
+
+// page is what the template of RESULTS.md is filled with.
+type page struct {
+	Env   env
+	Goals []string
+	Cells []string // one table for each cell, with its heading
+	Plots []string // file names below plots/
+	Idle  string
+	Peers []peers.Peer
+	Fails []string // loads with errors; empty in a run that counts
+}
+
+// writeReport writes RESULTS.md, samples.json and the plots.
+func writeReport(o options, r report) error {
+	plotDir := filepath.Join(o.out, "plots")
+	if err := os.MkdirAll(plotDir, 0o755); err != nil {
+		return err
+	}
+	p := page{Env: r.Env, Goals: goals(o, r.Samples), Idle: idleTable(r.Idles), Peers: o.peers, Fails: failures(r.Samples)}
+	for _, c := range o.cells() {
+		p.Cells = append(p.Cells, fmt.Sprintf("### %v\n\n%s", c, cellTable(o, r.Samples, c)))
+	}
+	for _, s := range o.sizes {
+		name := "cpu-" + strings.TrimPrefix(s.Path, "/") + ".svg"
+		if err := os.WriteFile(filepath.Join(plotDir, name), []byte(plotSize(o, r.Samples, s)), 0o644); err != nil {
+			return err
+		}
+		p.Plots = append(p.Plots, name)
+	}
+	if err := writeJSON(filepath.Join(o.out, "samples.json"), r); err != nil {
+		return err
+	}
+	var text strings.Builder
+	t, err := template.New("results").Parse(resultsTemplate)
+	if err != nil {
+		return err
+	}
+	if err := t.Execute(&text, p); err != nil {
+		return err
+	}
+	path := filepath.Join(o.out, "RESULTS.md")
+	fmt.Fprintln(os.Stderr, "written:", path)
+	return os.WriteFile(path, []byte(text.String()), 0o644)
+}
+
+func writeJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(data, '\n'), 0o644)
+}
+
+// cellTable returns the Markdown table of a cell, one row for each peer.
+func cellTable(o options, samples []sample, c cell) string {
+	var b strings.Builder
+	b.WriteString("| peer | CPU µs per request | to haproxy | to nginx | requests/s | core busy | p50 ms | p99 ms | memory MB |\n")
+	b.WriteString("|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+	for _, p := range o.peers {
+		cpu, ok := spreadIn(samples, c, p.Name, func(s sample) float64 { return s.CPUUS })
+		if !ok {
+			continue
+		}
+		show := func(digits int, figure func(sample) float64) string {
+			s, _ := spreadIn(samples, c, p.Name, figure)
+			return s.show(digits)
+		}
+		median := func(figure func(sample) float64) float64 {
+			s, _ := spreadIn(samples, c, p.Name, figure)
+			return s.Median
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %.0f%% | %s | %s | %.1f |\n", p.Name, cpu.show(1),
+			showRatio(samples, c, p.Name, "haproxy"), showRatio(samples, c, p.Name, "nginx"),
+			show(0, func(s sample) float64 { return s.RPS }),
+			100*median(func(s sample) float64 { return s.Busy }),
+			show(2, func(s sample) float64 { return s.P50MS }),
+			show(2, func(s sample) float64 { return s.P99MS }),
+			median(func(s sample) float64 { return mega(s.PSS) }))
+	}
+	return b.String()
+}
+
+func showRatio(samples []sample, c cell, peer, to string) string {
+	r, ok := ratioIn(samples, c, peer, to)
+	if !ok {
+		return "–"
+	}
+	return r.show(2)
+}
+
+// goal is a limit that Sluice's CPU time per request shall keep.
+type goal struct {
+	size  string // path of the answer
+	to    string // the peer it is compared with
+	limit float64
+}
+
+// goals says for each goal whether it is kept, at 64 connections and pinned.
+func goals(o options, samples []sample) []string {
+	var lines []string
+	for _, g := range []goal{{"/200", "haproxy", 0.8}, {"/1m", "nginx", 0.5}} {
+		i := slices.IndexFunc(peers.Sizes(), func(s peers.Size) bool { return s.Path == g.size })
+		c := cell{Size: peers.Sizes()[i], Connections: 64}
+		r, ok := ratioIn(samples, c, "sluice", g.to)
+		if !ok {
+			lines = append(lines, fmt.Sprintf("%v: at most %.1f of %s's CPU time: **not measured** in this run", c, g.limit, g.to))
+			continue
+		}
+		verdict := "**kept**"
+		if r.Median > g.limit {
+			verdict = "**missed**"
+		}
+		lines = append(lines, fmt.Sprintf("%v: at most %.1f of %s's CPU time: %s, %s", c, g.limit, g.to, verdict, r.show(2)))
+	}
+	return lines
+}
+
+// idleTable returns the Markdown table of the memory at rest.
+func idleTable(idles []idle) string {
+	if len(idles) == 0 {
+		return "Not measured in this run.\n"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "| peer | fresh, MB | with %d connections, MB | KB per connection |\n|---|---:|---:|---:|\n", idles[0].Connections)
+	for _, i := range idles {
+		fmt.Fprintf(&b, "| %s | %.1f | %.1f | %.1f |\n", i.Peer, mega(i.Empty.PSS), mega(i.Held.PSS), i.PerConnection()/1024)
+	}
+	return b.String()
+}
+
+// failures names the loads in which wrk counted errors.
+func failures(samples []sample) []string {
+	var lines []string
+	for _, s := range samples {
+		if s.Errors.Total() > 0 {
+			lines = append(lines, fmt.Sprintf("%s, %v, round %d: %+v", s.Peer, s.Cell, s.Round+1, s.Errors))
+		}
+	}
+	return lines
+}
