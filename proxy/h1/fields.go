@@ -13,9 +13,10 @@ type framing struct {
 	upgrade string
 	length  int64 // where hasLength
 
-	hasHost, hasLength, hasCoding   bool
+	hasHost, manyHosts              bool
+	hasLength, hasCoding            bool
 	hasUpgrade, manyUpgrades        bool
-	expectContinue                  bool
+	expectContinue, expectOther     bool
 	optClose, optKeepAlive, optUpgr bool // options named in Connection
 }
 
@@ -83,13 +84,12 @@ func nameError(p []byte, start, i int) *rule {
 	return nameSpace
 }
 
-// note takes in one known field.
+// note takes in one known field. It judges only what is wrong in requests and
+// responses alike.
 func (f *framing) note(id head.ID, value string) *rule {
 	switch id {
 	case head.Host:
-		if f.hasHost {
-			return hostRepeated
-		}
+		f.manyHosts = f.hasHost
 		f.hasHost, f.host = true, value
 	case head.ContentLength:
 		if f.hasLength {
@@ -106,10 +106,11 @@ func (f *framing) note(id head.ID, value string) *rule {
 	case head.Connection:
 		return f.parseConnection(value)
 	case head.Expect:
-		if !head.EqualFold(value, "100-continue") {
-			return badExpect
+		if head.EqualFold(value, "100-continue") {
+			f.expectContinue = true
+		} else {
+			f.expectOther = true
 		}
-		f.expectContinue = true
 	case head.Upgrade:
 		f.manyUpgrades = f.hasUpgrade
 		f.hasUpgrade, f.upgrade = true, value

@@ -110,6 +110,8 @@ func unfit(p []byte, i int, otherwise *rule) *rule {
 // finishRequest decides, with all fields known, what the head as a whole says.
 func finishRequest(req *head.Request, f *framing) *rule {
 	switch {
+	case f.manyHosts:
+		return hostRepeated
 	case f.hasHost && !validHost(f.host):
 		return badHost
 	case !f.hasHost && req.Proto != head.HTTP10:
@@ -119,6 +121,9 @@ func finishRequest(req *head.Request, f *framing) *rule {
 	}
 	if r := f.check(req.Proto); r != nil {
 		return r
+	}
+	if f.expectOther {
+		return badExpect
 	}
 	req.Length = f.length
 	if f.hasCoding {
