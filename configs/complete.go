@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"net/netip"
 	"path/filepath"
 	"strings"
 )
@@ -60,12 +61,26 @@ func (f *File) completeRoutes() {
 	for i := range f.Routes {
 		r := &f.Routes[i]
 		for j, host := range r.Hosts {
-			r.Hosts[j] = strings.ToLower(strings.TrimSuffix(host, "."))
+			r.Hosts[j] = canonicalHost(host)
 		}
 		if len(r.Paths) == 0 {
 			r.Paths = []string{"/"}
 		}
 	}
+}
+
+// canonicalHost gives all ways to write a host one form: small letters, no dot
+// at the end, IPv6 addresses in brackets and shortened.
+func canonicalHost(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	bare := host
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		bare = host[1 : len(host)-1]
+	}
+	if a, err := netip.ParseAddr(bare); err == nil && a.Is6() && a.Zone() == "" {
+		return "[" + a.String() + "]"
+	}
+	return host
 }
 
 // readSecret reads the secret of a key that keeps it in a file.

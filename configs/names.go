@@ -11,6 +11,12 @@ func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
 // maxName bounds names: they go into cookies, metrics and headers.
 const maxName = 64
 
+// maxToken bounds the names of headers and cookies.
+const maxToken = 256
+
+// tokenCookie is the proxy's own cookie for override tokens.
+const tokenCookie = "sluice_token"
+
 // Wants for names, kept beside the functions that they describe.
 const (
 	wantName    = "want a letter or digit, then letters, digits, '.', '_' or '-', at most 64 in all"
@@ -46,7 +52,7 @@ func isToken(s string) bool {
 			return false
 		}
 	}
-	return s != ""
+	return s != "" && len(s) <= maxToken
 }
 
 // isVisible tells whether s has neither controls nor spaces, as a part of a

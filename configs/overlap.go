@@ -1,17 +1,49 @@
 package configs
 
 import (
+	"maps"
 	"net/netip"
+	"net/textproto"
 	"slices"
 	"strings"
 )
 
+// takes returns what a rule takes: its match and, for a split by a key, only
+// where the key is there.
+func (r *Rule) takes() Match {
+	m := r.Match
+	m.Header = lowerKeys(m.Header)
+	if r.Split == nil {
+		return m
+	}
+	switch by := r.Split.By; by.Kind {
+	case SplitHeader:
+		present(m.Header, strings.ToLower(by.Name))
+	case SplitCookie:
+		m.Cookie = present(maps.Clone(m.Cookie), by.Name)
+	case SplitQuery:
+		m.Query = present(maps.Clone(m.Query), by.Name)
+	}
+	return m
+}
+
+// present asks for any value of a name that has no pattern yet.
+func present(patterns map[string]string, name string) map[string]string {
+	if patterns == nil {
+		patterns = map[string]string{}
+	}
+	if _, ok := patterns[name]; !ok {
+		patterns[name] = "*"
+	}
+	return patterns
+}
+
 // covers tells whether every request that b matches is matched by a too, and
 // so never gets to b when a stands first. Each condition is held against its
 // like, so that only what one earlier rule takes alone is found, not what
-// several take together.
+// several take together. Names of headers are in small letters.
 func covers(a, b *Match) bool {
-	return coversPatterns(lowerKeys(a.Header), lowerKeys(b.Header)) &&
+	return coversPatterns(a.Header, b.Header) &&
 		coversPatterns(a.Cookie, b.Cookie) &&
 		coversPatterns(a.Query, b.Query) &&
 		coversClients(a.Client, b.Client) &&
@@ -78,7 +110,7 @@ func exampleRequest(m *Match) string {
 	}
 	var with []string
 	for _, name := range sorted(m.Header) {
-		with = append(with, name+": "+exampleValue(m.Header[name]))
+		with = append(with, textproto.CanonicalMIMEHeaderKey(name)+": "+exampleValue(m.Header[name]))
 	}
 	for _, name := range sorted(m.Cookie) {
 		with = append(with, "Cookie: "+name+"="+exampleValue(m.Cookie[name]))

@@ -22,6 +22,7 @@ func (f *File) validate(c *checker) {
 	for _, name := range sorted(f.Services) {
 		f.validateService(c, name)
 	}
+	f.validatePins(c)
 	notServed(c, "policies", f.Policies)
 	notServed(c, "journeys", f.Journeys)
 }

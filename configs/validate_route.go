@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// maxPath bounds a path prefix, and with it the work of finding it.
+const maxPath = 1024
+
 func (f *File) validateRoutes(c *checker) {
 	if len(f.Routes) == 0 && len(f.Services) > 1 {
 		c.fail("routes", fmt.Sprintf(`add, for example, routes: [{paths: ["/"], service: %s}]`, sorted(f.Services)[0]),
@@ -81,6 +84,10 @@ func (c *checker) path(path, prefix string) {
 	case !strings.HasPrefix(prefix, "/"):
 		c.fail(path, `want a path such as "/api"`, `%s does not start with "/"`, quote(prefix))
 	case prefix == "/":
+	case len(prefix) > maxPath:
+		c.fail(path, fmt.Sprintf("want at most %d", maxPath), "the path has %d bytes", len(prefix))
+	case strings.Contains(prefix, "*"):
+		c.fail(path, "leave it out: a path takes what lies below it too", `%s has a "*"`, quote(prefix))
 	case strings.HasSuffix(prefix, "/"):
 		c.fail(path, fmt.Sprintf("want %s, which takes what lies below it too", quote(strings.TrimRight(prefix, "/"))), `%s ends with "/"`, quote(prefix))
 	case !isVisible(prefix) || strings.ContainsAny(prefix, `?#\`):

@@ -12,6 +12,7 @@ func (c *checker) rules(path string, s *Service) {
 		return
 	}
 	names := map[string]int{}
+	taken := make([]Match, len(s.Rules))
 	for i := range s.Rules {
 		r, at := &s.Rules[i], index(path, i)
 		c.name(at+".name", "rule", r.Name)
@@ -22,10 +23,11 @@ func (c *checker) rules(path string, s *Service) {
 		}
 		c.match(at+".match", &r.Match)
 		c.target(at, r, s)
+		taken[i] = r.takes()
 		for j := range i {
-			if covers(&s.Rules[j].Match, &r.Match) {
+			if covers(&taken[j], &taken[i]) {
 				c.fail(at, "move it up, or narrow the other", "rule %s never decides: rule %s before it takes every request that it matches, for example %s",
-					quote(r.Name), quote(s.Rules[j].Name), exampleRequest(&r.Match))
+					quote(r.Name), quote(s.Rules[j].Name), exampleRequest(&taken[i]))
 				break
 			}
 		}
@@ -42,6 +44,10 @@ func (c *checker) target(path string, r *Rule, s *Service) {
 	case r.Version != "":
 		c.version(path+".version", r.Version, s)
 	default:
+		if r.Dark && r.Split.By.Kind == SplitRandom && s.Pin.By.Kind != PinNone {
+			c.fail(path+".split", "add by: header:NAME, cookie:NAME, query:NAME or client_ip",
+				"a random split makes pins, and a pin never reaches a dark version, so that it cannot be dark")
+		}
 		sum := 0
 		for _, name := range sorted(r.Split.Weights) {
 			at := join(path+".split.weights", name)
@@ -74,16 +80,21 @@ func (c *checker) match(path string, m *Match) {
 			seen[lower] = true
 		}
 		c.pattern(at, m.Header[name])
+		c.trimmed(at, m.Header[name])
 	}
 	for _, name := range sorted(m.Cookie) {
 		if !isToken(name) {
 			c.fail(join(path+".cookie", name), wantToken, "%s cannot name a cookie", quote(name))
 		}
 		c.pattern(join(path+".cookie", name), m.Cookie[name])
+		c.trimmed(join(path+".cookie", name), m.Cookie[name])
+		if strings.Contains(m.Cookie[name], ";") {
+			c.fail(join(path+".cookie", name), "take it out", "no value of a cookie has a semicolon")
+		}
 	}
 	for _, name := range sorted(m.Query) {
-		if name == "" {
-			c.fail(join(path+".query", name), "name the parameter", "a query parameter has no name")
+		if name == "" || hasControls(name) {
+			c.fail(join(path+".query", name), "want the name of a parameter", "%s cannot name a query parameter", quote(name))
 		}
 		c.pattern(join(path+".query", name), m.Query[name])
 	}
@@ -92,6 +103,14 @@ func (c *checker) match(path string, m *Match) {
 	}
 	if m.Method != "" && (!isToken(m.Method) || strings.ToUpper(m.Method) != m.Method) {
 		c.fail(path+".method", "want a method in capitals, such as GET", "%s is not a method", quote(m.Method))
+	}
+}
+
+// trimmed refuses a value that none is ever equal to: the space around a
+// header's value is not part of it (RFC 9110, section 5.5).
+func (c *checker) trimmed(path, pattern string) {
+	if strings.Trim(pattern, " \t") != pattern {
+		c.fail(path, "take it out", "%s has white space around it, which no value has", quote(pattern))
 	}
 }
 

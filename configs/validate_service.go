@@ -38,6 +38,22 @@ func (f *File) validateService(c *checker, name string) {
 	}
 }
 
+// validatePins refuses services that would overwrite each other's cookie.
+func (f *File) validatePins(c *checker) {
+	owner := map[string]string{}
+	for _, name := range sorted(f.Services) {
+		p := &f.Services[name].Pin
+		if p.By.Kind != PinCookie || p.Name == "" {
+			continue
+		}
+		if first, taken := owner[p.Name]; taken {
+			c.fail(join("services", name)+".pin.name", "give each a cookie of its own", "the cookie %s pins the sessions of %s already", quote(p.Name), first)
+			continue
+		}
+		owner[p.Name] = name
+	}
+}
+
 func (c *checker) pin(path string, p *Pin) {
 	switch {
 	case p.By.Kind == PinCookie && p.Name != "" && !isToken(p.Name):
@@ -45,8 +61,12 @@ func (c *checker) pin(path string, p *Pin) {
 	case p.By.Kind != PinCookie && p.Name != "":
 		c.fail(path+".name", "leave it out, or set by: cookie", "only the proxy's own cookie has a name, and this service pins by %s", p.By)
 	}
-	if p.TTL < time.Second {
-		c.fail(path+".ttl", "want at least 1s", "%v is too short", p.TTL)
+	if p.Name == tokenCookie || p.By.Kind == PinAppCookie && p.By.Name == tokenCookie {
+		c.fail(path+".name", "choose another name", "the cookie %s holds override tokens", tokenCookie)
+	}
+	if p.TTL < time.Second || p.TTL%time.Second != 0 {
+		// Max-Age of a cookie counts seconds (RFC 6265, section 5.2.2).
+		c.fail(path+".ttl", "want whole seconds, at least 1s", "%v is no lifetime of a cookie", p.TTL)
 	}
 	c.between(path+".max_keys", int64(p.MaxKeys), 1, 100_000_000)
 }
