@@ -84,5 +84,6 @@ func (s *Snapshot) Explain(req *Request) Explanation {
 	var t trace
 	var d Decision
 	s.decide(req, &d, &t)
+	t.made(&d)
 	return Explanation{Steps: t.steps, Decision: d}
 }

@@ -133,12 +133,14 @@ func (t *trace) split(svc *Service, d *Decision) {
 		t.add("split", failed, "%s has no live version: every weight is 0", svc.Name)
 		return
 	}
-	weight := svc.split.weightOf(d.Version)
-	note := ""
+	t.add("split", taken, "the split by weight gives %s (%d of %d)", d.Version.Name, svc.split.weightOf(d.Version), svc.split.total)
+}
+
+// made tells of the pin that the whole decision makes.
+func (t *trace) made(d *Decision) {
 	if d.Pin == PinMake {
-		note = ", and the session is pinned there"
+		t.steps[len(t.steps)-1].Why += "; the session is pinned there"
 	}
-	t.add("split", taken, "the split by weight gives %s (%d of %d)%s", d.Version.Name, weight, svc.split.total, note)
 }
 
 func (t *trace) failover(d *Decision) {

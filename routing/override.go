@@ -43,19 +43,18 @@ func (s *Snapshot) override(req *Request, d *Decision, t *trace) bool {
 		delete(wanted, d.Service.Name)
 	}
 	d.Overrides = wanted.text()
+	if v != nil {
+		d.Reason = Override
+		if req.usable(v) {
+			d.Version = v
+		} else {
+			d.Failed = v
+		}
+	}
 	if t != nil {
 		t.overrideFound(d, name, v)
 	}
-	if v == nil {
-		return false
-	}
-	d.Reason = Override
-	if req.usable(v) {
-		d.Version = v
-	} else {
-		d.Failed = v
-	}
-	return true
+	return v != nil
 }
 
 // overrides returns the overrides of the first source that is in order: the
