@@ -1,0 +1,101 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrNoEndpoint is returned when every endpoint is down or ejected, or the
+	// cluster is closed.
+	ErrNoEndpoint = errors.New("no usable endpoint")
+	// ErrOverloaded is returned when MaxConnections are in use.
+	ErrOverloaded = errors.New("all connections allowed to the version are in use")
+)
+
+// DialError is returned when a connection could not be opened. Nothing was
+// sent, so any request may be tried elsewhere.
+type DialError struct {
+	Endpoint *Endpoint
+	Err      error
+}
+
+// Error names the endpoint and the cause.
+func (e *DialError) Error() string {
+	return fmt.Sprintf("connect to %s: %v", e.Endpoint.Address, e.Err)
+}
+
+// Unwrap returns the dialer's error.
+func (e *DialError) Unwrap() error { return e.Err }
+
+// Acquire says what connection is wanted. The zero value wants any.
+type Acquire struct {
+	// MustBeFresh dials: for the retry of a request that a pooled connection
+	// failed.
+	MustBeFresh bool
+	// Check looks at a pooled connection even if it was idle for a moment
+	// only: for requests that cannot be sent twice.
+	Check bool
+	// Avoid is the endpoint that just failed. Another is chosen if there is
+	// one.
+	Avoid *Endpoint
+}
+
+// Acquire returns a connection to one of the usable endpoints: a pooled one if
+// there is one, else a new one. It waits for ConnectTimeout at most. The error
+// is ErrNoEndpoint, ErrOverloaded or a *DialError.
+func (c *Cluster) Acquire(opt Acquire) (*Conn, error) {
+	v := c.view.Load()
+	if len(v.usable) == 0 {
+		return nil, ErrNoEndpoint
+	}
+	if n := c.busy.Add(1); v.cfg.MaxConnections > 0 && n > int64(v.cfg.MaxConnections) {
+		c.busy.Add(-1)
+		return nil, ErrOverloaded
+	}
+	e := c.choose(v.usable, opt.Avoid)
+	e.active.Add(1)
+	if !opt.MustBeFresh {
+		if conn := e.takeIdle(v.cfg.IdleTimeout, opt.Check); conn != nil {
+			return conn, nil
+		}
+	}
+	conn, err := e.dial(v.cfg.ConnectTimeout)
+	if err != nil {
+		e.active.Add(-1)
+		c.busy.Add(-1)
+		if !isLocal(err) {
+			c.failed(e)
+		}
+		return nil, &DialError{Endpoint: e, Err: err}
+	}
+	return conn, nil
+}
+
+// choose returns the one of two random endpoints that has fewer requests: as
+// good as the least loaded of all, without looking at all, and without
+// everyone running to the same one.
+func (c *Cluster) choose(usable []*Endpoint, avoid *Endpoint) *Endpoint {
+	n := uint64(len(usable))
+	if n == 1 {
+		return usable[0]
+	}
+	// One draw gives both: each half scaled to a range (a multiplication, no
+	// division), the second over the places that the first leaves.
+	r := c.rand()
+	i := (r >> 32) * n >> 32
+	j := (r & 0xffffffff) * (n - 1) >> 32
+	if j >= i {
+		j++
+	}
+	a, b := usable[i], usable[j]
+	switch {
+	case a == avoid:
+		return b
+	case b == avoid:
+		return a
+	case b.active.Load() < a.active.Load():
+		return b
+	}
+	return a
+}

@@ -1,0 +1,271 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"sluice/proxy/sock"
+)
+
+// Deps is what a Cluster takes from outside. Every field may be nil.
+type Deps struct {
+	// Dial opens connections, those of health checks too; nil is a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Now times ejections and events; nil is time.Now.
+	Now func() time.Time
+	// Rand draws the endpoints; it must be safe for concurrent use. Nil is
+	// math/rand/v2.
+	Rand func() uint64
+	// Log takes the events; nil drops them.
+	Log *zap.Logger
+	// OnEvent is called for each event, by various goroutines. It must be
+	// quick, and must not call Update or Close.
+	OnEvent func(Event)
+}
+
+// Cluster is the endpoints of one version. It is safe for concurrent use.
+type Cluster struct {
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	now     func() time.Time
+	rand    func() uint64
+	log     *zap.Logger
+	onEvent func(Event)
+
+	view atomic.Pointer[view]
+	busy atomic.Int64 // connections in use
+
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	// mu guards what changes: the replacement of view, and the fields of
+	// Endpoint that say so. Requests take it only when they eject.
+	mu     sync.Mutex
+	closed bool
+}
+
+// view is what a request sees, whole and unchanging.
+type view struct {
+	cfg    Config
+	all    []*Endpoint // in the order of the configuration
+	usable []*Endpoint // those neither down nor ejected
+}
+
+// New returns a cluster whose health checks run until Close. The error is
+// Validate's.
+func New(cfg Config, deps Deps) (*Cluster, error) {
+	c := &Cluster{dial: deps.Dial, now: deps.Now, rand: deps.Rand, log: deps.Log, onEvent: deps.OnEvent}
+	if c.dial == nil {
+		c.dial = new(net.Dialer).DialContext
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.rand == nil {
+		c.rand = rand.Uint64
+	}
+	if c.log == nil {
+		c.log = zap.NewNop()
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.view.Store(&view{})
+	if err := c.Update(cfg); err != nil {
+		c.cancel()
+		return nil, err
+	}
+	c.tasks.Go(c.maintain)
+	return c, nil
+}
+
+// Update changes the configuration. Endpoints that stay keep their pool, their
+// health and their ejection. The idle connections of those that go are closed
+// at once, busy ones at Release. On an error nothing changes.
+func (c *Cluster) Update(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("service %q, version %q: %w", cfg.Service, cfg.Version, err)
+	}
+	cfg = cfg.withDefaults()
+	cfg.Endpoints = slices.Clone(cfg.Endpoints)
+
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return fmt.Errorf("service %q, version %q: its endpoints are closed", cfg.Service, cfg.Version)
+	}
+	old := c.view.Load()
+	next := &view{cfg: cfg}
+	for _, address := range cfg.Endpoints {
+		next.all = append(next.all, c.endpoint(old, address))
+	}
+	var gone []*Endpoint
+	for _, e := range old.all {
+		if !slices.Contains(next.all, e) {
+			gone = append(gone, c.remove(e))
+		}
+	}
+	returned := c.returnExcess(next)
+	c.publish(next)
+	for _, e := range next.all {
+		c.startChecks(e, old.cfg.Health != cfg.Health)
+	}
+	c.mu.Unlock()
+
+	for _, e := range gone {
+		closeAll(e.pool.popAll(true))
+	}
+	for _, e := range returned {
+		c.emit(Returned, e, time.Time{}, nil)
+	}
+	return nil
+}
+
+// endpoint returns the endpoint of an address that was checked, the old one if
+// there is one.
+func (c *Cluster) endpoint(old *view, address string) *Endpoint {
+	for _, e := range old.all {
+		if e.Address == address {
+			return e
+		}
+	}
+	e := &Endpoint{Address: address, cluster: c}
+	e.network, e.address, _ = parseEndpoint(address)
+	return e
+}
+
+// remove marks an endpoint that is no longer configured. The caller holds mu.
+func (c *Cluster) remove(e *Endpoint) *Endpoint {
+	e.removed = true
+	if e.stop != nil {
+		e.stop()
+		e.stop = nil
+	}
+	return e
+}
+
+// publish lets requests see a view, with its usable endpoints worked out anew.
+// The caller holds mu.
+func (c *Cluster) publish(next *view) {
+	next.usable = nil
+	for _, e := range next.all {
+		if e.usable() {
+			next.usable = append(next.usable, e)
+		}
+	}
+	c.view.Store(next)
+}
+
+// refresh publishes the same configuration after an endpoint changed. The
+// caller holds mu.
+func (c *Cluster) refresh() {
+	v := c.view.Load()
+	c.publish(&view{cfg: v.cfg, all: v.all})
+}
+
+// Close ends the health checks and closes the idle connections; busy ones are
+// closed at Release. It returns when all goroutines of the cluster have ended.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	c.closed = true
+	v := c.view.Load()
+	for _, e := range v.all {
+		c.remove(e)
+	}
+	c.view.Store(&view{cfg: v.cfg})
+	c.mu.Unlock()
+
+	c.cancel()
+	for _, e := range v.all {
+		closeAll(e.pool.popAll(true))
+	}
+	c.tasks.Wait()
+}
+
+// Usable reports whether there is an endpoint that is neither down nor
+// ejected.
+func (c *Cluster) Usable() bool { return len(c.view.Load().usable) > 0 }
+
+// Counts returns how many endpoints are neither down nor ejected, and how many
+// there are.
+func (c *Cluster) Counts() (healthy, total int) {
+	v := c.view.Load()
+	return len(v.usable), len(v.all)
+}
+
+// EndpointStatus is where an endpoint stands.
+type EndpointStatus struct {
+	Address      string    `json:"address"`
+	Healthy      bool      `json:"healthy"`                // by its health checks
+	EjectedUntil time.Time `json:"ejected_until,omitzero"` // zero: not ejected
+	Active       int       `json:"active"`                 // requests, those that wait for a dial included
+	Idle         int       `json:"idle"`                   // connections in the pool
+	Connections  int       `json:"connections"`            // connections open, idle ones included
+	Failures     uint64    `json:"failures"`               // failed requests and dials since the start
+	HealthError  string    `json:"health_error,omitempty"` // of the newest check; "" if it succeeded
+}
+
+// Status returns where each endpoint stands, in the order of the
+// configuration.
+func (c *Cluster) Status() []EndpointStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.view.Load()
+	status := make([]EndpointStatus, len(v.all))
+	for i, e := range v.all {
+		s := &status[i]
+		*s = EndpointStatus{
+			Address:     e.Address,
+			Healthy:     !e.health.down,
+			Active:      int(e.active.Load()),
+			Idle:        e.pool.len(),
+			Connections: int(e.open.Load()),
+			Failures:    e.failures.Load(),
+		}
+		if e.ejection.on {
+			s.EjectedUntil = e.ejection.until
+		}
+		if e.lastErr != nil {
+			s.HealthError = e.lastErr.Error()
+		}
+	}
+	return status
+}
+
+// maintain closes connections that were idle for too long and calls ejected
+// endpoints back, until Close.
+func (c *Cluster) maintain() {
+	timer := time.NewTimer(c.view.Load().cfg.pace())
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-timer.C:
+		}
+		v := c.view.Load()
+		c.reap(v)
+		c.recall()
+		timer.Reset(v.cfg.pace())
+	}
+}
+
+// pace is how often maintain looks: often enough to be a quarter late at most,
+// and once a second where that is more often still.
+func (cfg Config) pace() time.Duration {
+	return max(10*time.Millisecond, min(time.Second, cfg.IdleTimeout/4, cfg.Outlier.Base/4))
+}
+
+// reap closes the connections that were idle for too long.
+func (c *Cluster) reap(v *view) {
+	before := sock.Now() - int64(v.cfg.IdleTimeout)
+	for _, e := range v.all {
+		closeAll(e.pool.popBefore(before))
+	}
+}

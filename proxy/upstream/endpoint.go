@@ -1,0 +1,158 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"sluice/proxy/sock"
+)
+
+// Endpoint is one address that serves the version, with its pool.
+type Endpoint struct {
+	// Address is the endpoint as configured. It never changes.
+	Address string
+
+	cluster          *Cluster
+	network, address string // what to dial
+
+	active   atomic.Int64  // connections handed out or being dialled
+	open     atomic.Int64  // connections open, idle ones included
+	failures atomic.Uint64 // failed requests and dials since the start
+	inARow   atomic.Int64  // failures since the last success
+
+	pool pool
+
+	// Guarded by cluster.mu.
+	health   health
+	lastErr  error // the newest check's; nil if it succeeded
+	ejection ejection
+	removed  bool
+	stop     context.CancelFunc // ends the health checks; nil: none run
+}
+
+// usable reports whether requests may go to the endpoint. The caller holds
+// cluster.mu.
+func (e *Endpoint) usable() bool { return !e.health.down && !e.ejection.on }
+
+// pool holds an endpoint's idle connections, the one used last on top, so that
+// few are kept warm and the rest grow old at the bottom.
+type pool struct {
+	mu     sync.Mutex
+	idle   []*Conn // by Conn.since, oldest first
+	closed bool    // nothing may be put any more
+}
+
+// put adds a connection and reports whether there was room.
+func (p *pool) put(c *Conn, most int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || len(p.idle) >= most {
+		return false
+	}
+	p.idle = append(p.idle, c)
+	return true
+}
+
+// pop takes the connection used last; nil if there is none.
+func (p *pool) pop() *Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.idle) - 1
+	if last < 0 {
+		return nil
+	}
+	c := p.idle[last]
+	p.idle[last] = nil
+	p.idle = p.idle[:last]
+	return c
+}
+
+// popBefore takes all connections that are idle since before a moment of
+// sock.Now.
+func (p *pool) popBefore(moment int64) []*Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for n < len(p.idle) && p.idle[n].since < moment {
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	old := slices.Clone(p.idle[:n])
+	p.idle = slices.Delete(p.idle, 0, n)
+	return old
+}
+
+// popAll takes all connections; last says that none may come back.
+func (p *pool) popAll(last bool) []*Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.idle
+	p.idle = nil
+	p.closed = p.closed || last
+	return all
+}
+
+func (p *pool) len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.idle)
+}
+
+// checkAfter is how long a connection may be idle and still be used without a
+// look at its socket. The clock is coarser (sock.Tick), so in truth it is any
+// time that the clock can tell from none.
+const checkAfter = int64(10 * time.Millisecond)
+
+// takeIdle returns a pooled connection that is fit for use; nil if there is
+// none.
+func (e *Endpoint) takeIdle(idleTimeout time.Duration, check bool) *Conn {
+	for {
+		c := e.pool.pop()
+		if c == nil {
+			return nil
+		}
+		idle := sock.Now() - c.since
+		if idle <= int64(idleTimeout) && ((!check && idle < checkAfter) || c.Quiet()) {
+			c.Reused, c.busy = true, true
+			return c
+		}
+		c.close()
+	}
+}
+
+// dial opens a connection.
+func (e *Endpoint) dial(timeout time.Duration) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(e.cluster.ctx, timeout)
+	defer cancel()
+	nc, err := e.cluster.dial(ctx, e.network, e.address)
+	if err != nil {
+		return nil, err
+	}
+	e.open.Add(1)
+	return &Conn{Conn: sock.New(nc), Endpoint: e, busy: true}, nil
+}
+
+// closeAll closes connections taken from the pool.
+func closeAll(conns []*Conn) {
+	for _, c := range conns {
+		c.close()
+	}
+}
+
+// isLocal reports whether a dial failed for want of something on this machine,
+// which says nothing about the endpoint.
+func isLocal(err error) bool {
+	for _, local := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, context.Canceled} {
+		if errors.Is(err, local) {
+			return true
+		}
+	}
+	return false
+}

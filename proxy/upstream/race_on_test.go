@@ -1,0 +1,6 @@
+//go:build race
+
+package upstream
+
+// raceEnabled says that the race detector allocates where the code doesn't.
+const raceEnabled = true
