@@ -29,6 +29,8 @@ func child(task string) bool {
 	switch act {
 	case "commit":
 		commitForever(path)
+	case "fill":
+		fillUp(path)
 	default:
 		return false
 	}
@@ -102,7 +104,7 @@ type lives struct {
 func (l *lives) kill() bool {
 	cmd, lines := runChild(l.t, "commit "+l.path)
 	killSoon := func() {
-		time.AfterFunc(rand.N(40*time.Millisecond), func() { cmd.Process.Kill() })
+		time.AfterFunc(rand.N(20*time.Millisecond), func() { cmd.Process.Kill() })
 	}
 	// The first lives die at any moment from their start on, while the file is
 	// laid out; later ones after a first commit, so that the test gets on.
