@@ -45,8 +45,8 @@ func (b *Buffer) Consume(n int) {
 	}
 }
 
-// Hold keeps all that was consumed so far in its place until Drop: a parsed
-// head points into it.
+// Hold consumes n bytes and keeps all that was consumed so far in its place
+// until Drop: a parsed head points into it. What was held before stays held.
 func (b *Buffer) Hold(n int) {
 	b.r += n
 	b.held = b.r
@@ -117,6 +117,9 @@ func (b *Buffer) moveTo(mem []byte) {
 	switch {
 	case b.held > 0 && b.old == nil:
 		b.old = b.mem
+	case b.held > 0:
+		// A second head is held since the first was left behind: there is no
+		// place to remember this memory in, so the garbage collector has it.
 	case b.mem != nil:
 		put(b.mem)
 	}
