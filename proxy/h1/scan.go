@@ -79,26 +79,23 @@ const (
 // in a field value (a control other than HTAB; normally the CR at the end of
 // the line), or len(p). It looks at 8 bytes at a time.
 func textEnd(p []byte, i int) int {
-	for {
-		for i+8 <= len(p) {
-			x := binary.LittleEndian.Uint64(p[i:])
-			del := x ^ 0x7F*ones
-			// The lowest flag set is exact: a borrow only reaches upwards.
-			flags := ((x-0x20*ones)&^x | (del-ones)&^del) & high
-			if flags != 0 {
-				i += bits.TrailingZeros64(flags) >> 3
-				break
+	for i <= len(p)-8 {
+		x := binary.LittleEndian.Uint64(p[i : i+8])
+		del := x ^ 0x7F*ones
+		// The lowest flag set is exact: a borrow only reaches upwards.
+		flags := ((x-0x20*ones)&^x | (del-ones)&^del) & high
+		if flags != 0 {
+			if i += bits.TrailingZeros64(flags) >> 3; p[i] != '\t' {
+				return i
 			}
-			i += 8
+			i -= 7 // go on after the tab
 		}
-		for i < len(p) && p[i] >= 0x20 && p[i] != 0x7F {
-			i++
-		}
-		if i == len(p) || p[i] != '\t' {
-			return i
-		}
+		i += 8
+	}
+	for i < len(p) && (p[i] >= 0x20 && p[i] != 0x7F || p[i] == '\t') {
 		i++
 	}
+	return i
 }
 
 // lineEnd judges where a line stopped, i being what textEnd returned: nil means
