@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -122,9 +121,7 @@ func (p Peer) Version(ctx context.Context) string {
 	if len(p.version) == 0 {
 		return ""
 	}
-	out, _ := exec.CommandContext(ctx, p.version[0], p.version[1:]...).CombinedOutput()
-	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return line
+	return rig.FirstLine(ctx, p.version[0], p.version[1:]...)
 }
 
 // Running is a peer that answers requests.
