@@ -148,6 +148,7 @@ func TestRuleConflicts(t *testing.T) {
 		{"a smaller network", RuleConfig{Match: network("10.0.0.0/8")}, RuleConfig{Match: network("10.1.0.0/16")}, "GET / from 10.1.0.1"},
 		{"one address", RuleConfig{Match: network("10.0.0.0/8")}, RuleConfig{Match: network("10.1.0.5/32")}, "GET / from 10.1.0.5"},
 		{"a greater network", RuleConfig{Match: network("10.1.0.0/16")}, RuleConfig{Match: network("10.0.0.0/8")}, ""},
+		{"a network before everybody", RuleConfig{Match: network("10.1.0.0/16")}, RuleConfig{Match: Match{Path: "/a"}}, ""},
 		{"a split takes requests with its key", RuleConfig{Split: byTenant}, RuleConfig{Match: header("X-Tenant", "acme")}, "GET / with X-Tenant: acme"},
 		{"and no others", RuleConfig{Split: byTenant}, RuleConfig{Match: header("X-Other", "acme")}, ""},
 		{"a split after its match", RuleConfig{Match: header("X-Tenant", "*")}, RuleConfig{Split: byTenant}, "GET / with X-Tenant: anything"},

@@ -131,3 +131,13 @@ func TestRuleSplitOfDarkVersionsIsPassedOver(t *testing.T) {
 		RuleConfig{Name: "b", Match: Match{Path: "/"}, Version: "v2"})))
 	want(t, s.Decide(ask()), "v2 rule:b none")
 }
+
+// A draining version keeps the sessions that a rule's split pinned to it, and
+// gets no new ones.
+func TestRuleSplitGivesADrainingVersionNoNewSessions(t *testing.T) {
+	s := build(t, web(
+		func(svc *ServiceConfig) { svc.Versions[2].Draining = true },
+		rules(RuleConfig{Name: "r", Split: &SplitConfig{Weights: map[string]int{"v2": 1, "v3": 99}}})))
+	want(t, s.Decide(ask()), "v2 rule:r make")
+	want(t, s.Decide(ask("Cookie: sluice_web=7.00000000000000ff.v3")), "v3 rule:r held")
+}
