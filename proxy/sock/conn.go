@@ -26,11 +26,15 @@ type Conn struct {
 	// are made once per connection, since a closure per call would allocate.
 	onRead     func(fd uintptr) bool
 	onExchange func(fd uintptr) bool
+	onQuiet    func(fd uintptr)
+	onRescue   func(fd uintptr)
 	in         *buffer.Buffer
 	readErr    error
 	out        []byte
 	wrote      int
 	outErr     error
+	quiet      bool
+	blind      atomic.Uint32 // how an Exchange's wait stands; see the blind constants
 
 	shard    *shard
 	index    int          // place in shard.conns; guarded by shard.mu
@@ -49,6 +53,8 @@ func New(nc net.Conn) *Conn {
 	}
 	if c.raw != nil {
 		c.onRead, c.onExchange = c.readReady, c.exchangeReady
+		c.onQuiet = func(fd uintptr) { c.quiet = peek(fd) == syscall.EAGAIN }
+		c.onRescue = func(fd uintptr) { c.readReady(fd) }
 	}
 	watch(c)
 	return c
@@ -116,15 +122,21 @@ const lastWriteTime = time.Second
 var longAgo = time.Unix(1, 0)
 
 // Fill reads what the peer has sent into b, waiting for the first byte. While
-// it waits, an empty b owns no memory. The error is io.EOF at the end of the
-// stream, and os.ErrDeadlineExceeded (wrapped) after a timeout.
+// it waits, an empty b owns no memory, except over TLS, where no one can tell
+// from outside whether there is something to read. The error is io.EOF at the
+// end of the stream, os.ErrDeadlineExceeded (wrapped) after a timeout, and
+// io.ErrShortBuffer where b is full.
 func (c *Conn) Fill(b *buffer.Buffer) error {
+	if b.Full() {
+		return io.ErrShortBuffer // a read of no bytes would look like the end
+	}
 	if c.raw == nil {
 		n, err := c.nc.Read(b.Space())
 		b.Wrote(n)
 		if n > 0 {
 			return nil
 		}
+		b.Release()
 		return err
 	}
 	c.in, c.readErr = b, nil
@@ -165,6 +177,9 @@ func (c *Conn) readReady(fd uintptr) bool {
 // go into b, empty until then. It saves the read that would find nothing
 // before the wait. Written is how much of p was handed over, also in an error.
 func (c *Conn) Exchange(p []byte, b *buffer.Buffer) (written int, err error) {
+	if len(p) == 0 {
+		return 0, c.Fill(b) // without a write, a wait could last forever
+	}
 	if c.raw == nil {
 		if written, err = c.nc.Write(p); err != nil {
 			return written, err
@@ -173,6 +188,9 @@ func (c *Conn) Exchange(p []byte, b *buffer.Buffer) (written int, err error) {
 	}
 	c.in, c.readErr, c.out, c.wrote, c.outErr = b, nil, p, 0, nil
 	err = c.raw.Read(c.onExchange)
+	if c.blind.Swap(seeing) == rescued {
+		err = c.afterRescue(err)
+	}
 	c.in, c.out = nil, nil
 	switch {
 	case err != nil:
@@ -195,6 +213,8 @@ func (c *Conn) Exchange(p []byte, b *buffer.Buffer) (written int, err error) {
 // read first is safe only because the write happens inside the callback, after
 // that point: the answer to it cannot have been reported before it was asked
 // for. If the peer hung up earlier, the write draws a reset, which is reported.
+// If it closed its own direction alone and reads on, or sent something unasked,
+// nothing more may ever be reported: such waits the sweeper ends (see rescue).
 func (c *Conn) exchangeReady(fd uintptr) bool {
 	if c.out == nil {
 		return c.readReady(fd)
@@ -204,6 +224,7 @@ func (c *Conn) exchangeReady(fd uintptr) bool {
 		switch {
 		case n == len(c.out):
 			c.wrote, c.out = n, nil
+			c.blind.Store(waiting)
 			return false
 		case err == syscall.EINTR:
 			continue
@@ -220,25 +241,27 @@ func (c *Conn) exchangeReady(fd uintptr) bool {
 func (c *Conn) Write(p []byte) (int, error) { return c.nc.Write(p) }
 
 // Quiet reports whether the connection is open and has nothing to read, as an
-// idle connection must be before it is used again. It does not wait. Where it
-// cannot look (TLS), it answers true.
+// idle connection must be before it is used again. It does not wait, and counts
+// as reading. Where it cannot look (TLS), it answers true.
 func (c *Conn) Quiet() bool {
 	if c.raw == nil {
 		return true
 	}
-	quiet := false
-	err := c.raw.Control(func(fd uintptr) {
-		var one [1]byte
-		for {
-			_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-			if err == syscall.EINTR {
-				continue
-			}
-			quiet = err == syscall.EAGAIN
-			return
+	c.quiet = false
+	err := c.raw.Control(c.onQuiet)
+	return err == nil && c.quiet
+}
+
+// peek looks whether there is something to read: nil if there is, or the end
+// of the stream, and EAGAIN if there is nothing.
+func peek(fd uintptr) error {
+	var one [1]byte
+	for {
+		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		if err != syscall.EINTR {
+			return err
 		}
-	})
-	return err == nil && quiet
+	}
 }
 
 // CanSplice reports whether the kernel can move bytes from src to c.
@@ -261,13 +284,17 @@ func (c *Conn) Splice(src *Conn, n int64, lim *io.LimitedReader) (int64, error) 
 // now unless it is called again before; 0 means never. It is as fine as Tick.
 // A connection that has timed out stays so and can only be closed.
 func (c *Conn) SetTimeout(d time.Duration) {
-	if d <= 0 {
-		c.deadline.Store(0)
+	at := int64(0)
+	if d > 0 {
+		at = Now() + int64(d)
+	}
+	if c.deadline.Swap(at) == expired {
+		c.deadline.Store(expired)
 		return
 	}
-	at := Now() + int64(d)
-	c.deadline.Store(at)
-	c.shard.soonest(at)
+	if at > 0 {
+		c.shard.soonest(at)
+	}
 }
 
 // TimedOut reports whether the connection was ended by its timeout.

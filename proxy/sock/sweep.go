@@ -39,7 +39,7 @@ var sweeper struct {
 	now     atomic.Int64
 	watched atomic.Int64
 	mu      sync.Mutex
-	running bool
+	running atomic.Bool // changed under mu
 }
 
 var start = time.Now()
@@ -60,7 +60,10 @@ func watch(c *Conn) {
 	c.index = len(c.shard.conns)
 	c.shard.conns = append(c.shard.conns, c)
 	c.shard.mu.Unlock()
-	if sweeper.watched.Add(1) == 1 {
+	// Whoever finds the sweeper running finds the clock right, too: a
+	// connection must not take its deadline from a clock that stood still.
+	sweeper.watched.Add(1)
+	if !sweeper.running.Load() {
 		startSweeper()
 	}
 }
@@ -97,36 +100,45 @@ func (s *shard) soonest(at int64) {
 func startSweeper() {
 	sweeper.mu.Lock()
 	defer sweeper.mu.Unlock()
-	sweeper.now.Store(int64(time.Since(start)))
-	if sweeper.running {
+	if sweeper.running.Load() {
 		return
 	}
-	sweeper.running = true
-	go func() {
-		ticker := time.NewTicker(Tick)
-		defer ticker.Stop()
-		for range ticker.C {
-			now := int64(time.Since(start))
-			sweeper.now.Store(now)
-			for i := range sweeper.shards {
-				sweeper.shards[i].sweep(now)
-			}
-			if sweeper.watched.Load() == 0 && stopSweeper() {
-				return
-			}
-		}
-	}()
+	sweeper.now.Store(int64(time.Since(start)))
+	sweeper.running.Store(true)
+	go sweepAll()
 }
 
-// stopSweeper reports whether the sweeper may end: it decides under the lock
-// under which a new connection would start it.
+// sweepAll sweeps at every tick until no connection is left.
+func sweepAll() {
+	ticker := time.NewTicker(Tick)
+	defer ticker.Stop()
+	for ticks := 1; ; ticks++ {
+		<-ticker.C
+		now := int64(time.Since(start))
+		sweeper.now.Store(now)
+		for i := range sweeper.shards {
+			sweeper.shards[i].sweep(now)
+			if ticks%rescueTicks == 0 {
+				sweeper.shards[i].rescue()
+			}
+		}
+		if sweeper.watched.Load() == 0 && stopSweeper() {
+			return
+		}
+	}
+}
+
+// stopSweeper reports whether the sweeper may end. A new connection counts
+// itself before it looks whether the sweeper runs, and here running is taken
+// back before the second look at the count: one of the two sees the other.
 func stopSweeper() bool {
 	sweeper.mu.Lock()
 	defer sweeper.mu.Unlock()
+	sweeper.running.Store(false)
 	if sweeper.watched.Load() != 0 {
+		sweeper.running.Store(true)
 		return false
 	}
-	sweeper.running = false
 	return true
 }
 
