@@ -1,0 +1,66 @@
+package server
+
+import (
+	"go.uber.org/zap"
+
+	"sluice/configs"
+	"sluice/routing"
+	"sluice/state"
+	"sluice/stats"
+)
+
+// changed takes a new state in. The keeper calls it before it answers the
+// command, so that an acknowledged flip is in force.
+func (s *Server) changed(st state.State, _ []state.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.applyErr = s.apply(s.file, st); s.applyErr != nil {
+		s.log.Error("the newest state can't be routed by; the one before stays in force", zap.Error(s.applyErr))
+	}
+}
+
+// apply builds the table of a file and a state and swaps it in. The caller
+// holds mu.
+func (s *Server) apply(file *configs.File, st state.State) error {
+	table, err := s.fleet.table(file, overrideKeys(file), st)
+	if err != nil {
+		return err
+	}
+	s.proxy.Swap(table)
+	s.fleet.retire(file, st)
+	s.stats.SetTableRevision(st.Revision)
+	s.stats.SetStatePending(len(s.keeper.Pending()))
+	return nil
+}
+
+// overrideKeys translates the keys of override tokens.
+func overrideKeys(file *configs.File) []routing.Key {
+	var keys []routing.Key
+	for _, k := range file.Override.Keys {
+		keys = append(keys, routing.Key{ID: k.ID, Secret: k.Secret.Bytes()})
+	}
+	return keys
+}
+
+// describe tells the statistics what the state says of a version.
+func (s *Server) describe(service, version string) (stats.Description, bool) {
+	svc := s.keeper.State().Services[service]
+	if svc == nil || svc.Versions[version] == nil {
+		return stats.Description{}, false
+	}
+	v := svc.Versions[version]
+	d := stats.Description{Weight: v.Weight, Commit: v.Spec.Tags["commit"]}
+	if v.Spec.Shape != nil {
+		d.Shape = v.Spec.Shape.Writes
+	}
+	return d, true
+}
+
+// reasonNames are the names of the routing reasons, by their numbers.
+func reasonNames() []string {
+	var names []string
+	for r := routing.NoRoute; r <= routing.Failover; r++ {
+		names = append(names, r.String())
+	}
+	return names
+}

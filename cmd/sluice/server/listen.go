@@ -1,0 +1,85 @@
+package server
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+
+	"sluice/admin"
+	"sluice/configs"
+	"sluice/proxy"
+)
+
+// listenerConfigs translates the file's listeners and loads their certificates.
+func listenerConfigs(file *configs.File) ([]proxy.ListenerConfig, error) {
+	var all []proxy.ListenerConfig
+	for i := range file.Listeners {
+		l := &file.Listeners[i]
+		c := proxy.ListenerConfig{
+			Name: l.Name, Address: l.Address, TrustedProxies: l.TrustedProxies,
+			HeadTimeout: l.Timeouts.Head, IdleTimeout: l.Timeouts.Idle, BodyTimeout: l.Timeouts.Idle,
+			BodyBytes: int64(l.Limits.BodyBytes),
+		}
+		if l.TLS != nil {
+			var err error
+			if c.TLS, err = tlsConfig(l.TLS); err != nil {
+				return nil, fmt.Errorf("listener %s: %w", l.Name, err)
+			}
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// tlsConfig loads certificates. The library chooses one by the name that the
+// client asks for.
+func tlsConfig(t *configs.TLS) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	for _, pair := range t.Certificates {
+		cert, err := tls.LoadX509KeyPair(pair.Cert, pair.Key)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %s: %w", pair.Cert, err)
+		}
+		c.Certificates = append(c.Certificates, cert)
+	}
+	return c, nil
+}
+
+// accessLog translates which requests are logged.
+func accessLog(l configs.AccessLog) proxy.AccessLog {
+	modes := map[configs.AccessMode]proxy.AccessMode{
+		configs.AccessOff: proxy.AccessOff, configs.AccessErrors: proxy.AccessErrors,
+		configs.AccessSampled: proxy.AccessSampled, configs.AccessAll: proxy.AccessAll,
+	}
+	return proxy.AccessLog{Mode: modes[l.Mode], Sample: l.Sample}
+}
+
+// startAdmin makes the admin API and binds its address.
+func (s *Server) startAdmin(version string) error {
+	var tokens *admin.Tokens
+	var err error
+	if path := s.file.Admin.TokensFile; path != "" {
+		if tokens, err = admin.OpenTokens(path, s.log, s.now); err != nil {
+			return fmt.Errorf("admin.tokens_file: %w", err)
+		}
+	}
+	if err = admin.CheckAddress(s.file.Admin.Address, tokens != nil, false); err != nil {
+		return err
+	}
+	if tokens == nil {
+		s.log.Warn("the admin API asks for no token: everybody on this machine may change traffic; admin.tokens_file restricts it")
+	}
+	s.admin, err = admin.New(admin.Options{
+		Control: s.keeper, Live: live{s}, Explain: s.explain, SignToken: s.signToken(), Ready: s.ready,
+		Metrics: s.metrics(), Diff: s.diff, Reload: s.Reload, Tokens: tokens, Log: s.log, Now: s.now, Version: version,
+	})
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", s.file.Admin.Address)
+	if err != nil {
+		return fmt.Errorf("admin.address: %w", err)
+	}
+	s.adminNet, s.adminHTTP = ln, s.admin.HTTP()
+	return nil
+}
