@@ -12,8 +12,9 @@ import (
 	"sluice/state"
 )
 
-// changeInput is what every change of a service takes.
-type changeInput struct {
+// ChangeInput is what every change of a service takes. It and VersionInput are
+// exported since huma does not look into embedded types that are not.
+type ChangeInput struct {
 	Service string `path:"s" maxLength:"64" doc:"The service"`
 	// Wait is accepted for all: one instance has applied a change when it answers.
 	Wait    string `query:"wait" enum:"applied" doc:"Answer when the change is in force; a single instance always does"`
@@ -21,40 +22,40 @@ type changeInput struct {
 	IfMatch string `header:"If-Match" doc:"The ETag that the caller has seen; taken by PUT weights alone"`
 }
 
-// versionInput names a version in the path.
-type versionInput struct {
+// VersionInput names a version in the path.
+type VersionInput struct {
 	Version string `path:"v" maxLength:"64" doc:"The version"`
 }
 
 type weightsInput struct {
-	changeInput
+	ChangeInput
 	Body api.Weights
 }
 
 type rollbackInput struct {
-	changeInput
+	ChangeInput
 	Body *api.Rollback
 }
 
 type putVersionInput struct {
-	changeInput
-	versionInput
+	ChangeInput
+	VersionInput
 	Body api.VersionSpec
 }
 
 type removeVersionInput struct {
-	changeInput
-	versionInput
+	ChangeInput
+	VersionInput
 }
 
 type voidPinsInput struct {
-	changeInput
+	ChangeInput
 	Body api.VoidPins
 }
 
 type drainInput struct {
-	changeInput
-	versionInput
+	ChangeInput
+	VersionInput
 	Body api.Drain
 }
 
@@ -89,7 +90,7 @@ func (s *Server) setWeights(ctx context.Context, in *weightsInput) (*changeOutpu
 		return nil, s.problem(err, true)
 	}
 	cmd := state.SetWeights{Service: in.Service, Weights: in.Body.Weights, Pins: pins, Match: match}
-	return s.do(ctx, &in.changeInput, cmd, in.Body.Reason)
+	return s.do(ctx, &in.ChangeInput, cmd, in.Body.Reason)
 }
 
 func (s *Server) rollback(ctx context.Context, in *rollbackInput) (*changeOutput, error) {
@@ -101,18 +102,18 @@ func (s *Server) rollback(ctx context.Context, in *rollbackInput) (*changeOutput
 	if err != nil {
 		return nil, s.problem(err, false)
 	}
-	return s.change(ctx, &in.changeInput, state.Rollback{Service: in.Service, To: body.To, Pins: pins}, body.Reason)
+	return s.change(ctx, &in.ChangeInput, state.Rollback{Service: in.Service, To: body.To, Pins: pins}, body.Reason)
 }
 
 func (s *Server) putVersion(ctx context.Context, in *putVersionInput) (*changeOutput, error) {
 	spec := state.Spec{Endpoints: in.Body.Endpoints, Shape: in.Body.Shape, Provides: in.Body.Provides,
 		Requires: in.Body.Requires, Tags: in.Body.Tags}
-	return s.change(ctx, &in.changeInput,
+	return s.change(ctx, &in.ChangeInput,
 		state.PutVersion{Service: in.Service, Version: in.Version, Spec: spec}, in.Body.Reason)
 }
 
 func (s *Server) removeVersion(ctx context.Context, in *removeVersionInput) (*changeOutput, error) {
-	return s.change(ctx, &in.changeInput, state.RemoveVersion{Service: in.Service, Version: in.Version}, "")
+	return s.change(ctx, &in.ChangeInput, state.RemoveVersion{Service: in.Service, Version: in.Version}, "")
 }
 
 func (s *Server) setDrain(ctx context.Context, in *drainInput) (*changeOutput, error) {
@@ -125,17 +126,17 @@ func (s *Server) setDrain(ctx context.Context, in *drainInput) (*changeOutput, e
 	case in.Body.For > 0:
 		drain.Until = s.opts.Now().Add(time.Duration(in.Body.For))
 	}
-	return s.change(ctx, &in.changeInput,
+	return s.change(ctx, &in.ChangeInput,
 		state.SetDrain{Service: in.Service, Version: in.Version, Drain: drain}, in.Body.Reason)
 }
 
 func (s *Server) voidPins(ctx context.Context, in *voidPinsInput) (*changeOutput, error) {
-	return s.change(ctx, &in.changeInput, state.VoidPins{Service: in.Service, Version: in.Body.Version}, in.Body.Reason)
+	return s.change(ctx, &in.ChangeInput, state.VoidPins{Service: in.Service, Version: in.Body.Version}, in.Body.Reason)
 }
 
 // change is do for commands that can't be bound to a revision. A precondition
 // must not be ignored (RFC 9110, section 13.2), so it is refused.
-func (s *Server) change(ctx context.Context, in *changeInput, cmd state.Command, reason string) (*changeOutput, error) {
+func (s *Server) change(ctx context.Context, in *ChangeInput, cmd state.Command, reason string) (*changeOutput, error) {
 	if in.IfMatch != "" {
 		return nil, &api.Problem{Status: http.StatusBadRequest, Field: "If-Match",
 			Detail: "this change can't be bound to a revision", Remedy: "leave out If-Match; PUT weights takes it"}
@@ -145,7 +146,7 @@ func (s *Server) change(ctx context.Context, in *changeInput, cmd state.Command,
 
 // do issues a command in the caller's name. The command goes on when its caller
 // leaves, as a change that was half waited for is the worst to find out about.
-func (s *Server) do(ctx context.Context, in *changeInput, cmd state.Command, reason string) (*changeOutput, error) {
+func (s *Server) do(ctx context.Context, in *ChangeInput, cmd state.Command, reason string) (*changeOutput, error) {
 	if reason == "" {
 		reason = in.Reason
 	}
@@ -186,7 +187,7 @@ func describeChange(service string, r state.Result) api.Change {
 			out.Before = e.Before
 		}
 		out.Changed, out.Detail = true, e.Detail
-		if flip := lastFlip(svc); flip != nil && flip.Epoch == e.Epoch {
+		if flip := lastFlip(svc); flip != nil && flip.Epoch == e.Epoch && flip.Kind == e.Kind {
 			out.Pins = formatPins(flip.Pins)
 		}
 	}

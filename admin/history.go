@@ -57,7 +57,8 @@ func (s *Server) audit(ctx context.Context, in *auditInput) (*auditOutput, error
 	for read := min(in.Limit, maxPage) + 1; ; read *= 2 {
 		events, err := s.opts.Control.Audit(ctx, in.Service, in.Before, read)
 		if err != nil {
-			return nil, s.problem(err, false)
+			return nil, &api.Problem{Status: http.StatusServiceUnavailable, Service: in.Service,
+				Detail: "the audit can't be read: " + err.Error(), Remedy: "try again when the store is back"}
 		}
 		page, next, whole := cutPage(events, in.Limit, read)
 		if whole || read > maxRead {

@@ -110,7 +110,7 @@ func known[V any](what string, all map[string]V) string {
 		more = fmt.Sprintf(" and %d more", len(names)-maxKnown)
 		names = names[:maxKnown]
 	}
-	return "the " + what + " are " + strings.Join(names, ", ") + more
+	return "known " + what + ": " + strings.Join(names, ", ") + more
 }
 
 // etag is the entity tag of a service's revision.
