@@ -6,25 +6,25 @@ import "strings"
 // with "+" for a space (WHATWG URL, application/x-www-form-urlencoded). It is
 // decoded while it is compared, so that nothing is allocated.
 
-// nextParam cuts the first parameter off a query: its name and value still
-// encoded.
-func nextParam(query string) (name, value, rest string) {
-	pair, rest, _ := strings.Cut(query, "&")
-	name, value, _ = strings.Cut(pair, "=")
-	return name, value, rest
-}
-
 // findParam returns the first value of a parameter, still encoded; name is
 // decoded.
 func findParam(query, name string) (string, bool) {
 	for query != "" {
-		n, value, rest := nextParam(query)
-		if decodedEqual(n, name) {
-			return value, true
+		pair, rest, _ := strings.Cut(query, "&")
+		if mayBegin(pair, name[0]) {
+			if n, value, _ := strings.Cut(pair, "="); decodedEqual(n, name) {
+				return value, true
+			}
 		}
 		query = rest
 	}
 	return "", false
+}
+
+// mayBegin reports whether a pair's decoded form may begin with c: a glance
+// that spares most pairs the rest.
+func mayBegin(pair string, c byte) bool {
+	return pair != "" && (pair[0] == c || pair[0] == '%' || pair[0] == '+')
 }
 
 // CleanQuery returns a query without its sluice-token parameters, however
@@ -39,7 +39,7 @@ func CleanQuery(query string) (clean, token string, found bool) {
 	for rest := query; rest != ""; {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, "&")
-		if name, _, _ := nextParam(pair); decodedEqual(name, tokenParam) {
+		if name, _, _ := strings.Cut(pair, "="); decodedEqual(name, tokenParam) {
 			continue
 		}
 		if len(kept) > 0 {
