@@ -48,7 +48,7 @@ func (s *Server) services() *servicesOutput {
 	st, numbers := s.opts.Control.State(), s.numbers("")
 	out := &servicesOutput{Body: api.Services{Revision: st.Revision, Services: []api.Service{}}}
 	for _, name := range slices.Sorted(maps.Keys(st.Services)) {
-		out.Body.Services = append(out.Body.Services, s.view(st, st.Services[name], numbers[name]))
+		out.Body.Services = append(out.Body.Services, s.view(st.Services[name], numbers[name]))
 	}
 	return out
 }
@@ -59,7 +59,9 @@ func (s *Server) service(_ context.Context, in *serviceInput) (*serviceOutput, e
 	if err != nil {
 		return nil, s.problem(err, false)
 	}
-	return &serviceOutput{ETag: etag(svc.Revision), Body: s.view(st, svc, s.numbers(in.Service)[in.Service])}, nil
+	out := &serviceOutput{ETag: etag(svc.Revision), Body: s.view(svc, s.numbers(in.Service)[in.Service])}
+	out.Body.Rollback = s.target(st, svc.Name)
+	return out, nil
 }
 
 func (s *Server) stats() *statsOutput {
@@ -117,9 +119,8 @@ func known[V any](what string, all map[string]V) string {
 func etag(revision uint64) string { return strconv.Quote(strconv.FormatUint(revision, 10)) }
 
 // view joins what was decided about a service with how it goes.
-func (s *Server) view(st state.State, svc *state.Service, numbers map[string]api.Numbers) api.Service {
-	out := api.Service{Name: svc.Name, Revision: svc.Revision, Epoch: svc.Epoch,
-		Versions: []api.Version{}, Rollback: s.target(st, svc.Name)}
+func (s *Server) view(svc *state.Service, numbers map[string]api.Numbers) api.Service {
+	out := api.Service{Name: svc.Name, Revision: svc.Revision, Epoch: svc.Epoch, Versions: []api.Version{}}
 	var weights, sessions, requests uint64
 	for name, v := range svc.Versions {
 		weights += uint64(v.Weight)
@@ -162,15 +163,15 @@ func fraction(part, whole uint64) float64 {
 }
 
 // target asks the state where a rollback would go, by applying one and dropping
-// the outcome.
-func (s *Server) target(st state.State, service string) api.Target {
+// the outcome. That costs as much as a change, so lists go without it.
+func (s *Server) target(st state.State, service string) *api.Target {
 	next, _, err := state.Apply(st, state.Rollback{Service: service}, state.Meta{By: "preview", At: s.opts.Now()})
 	var refusal *state.Refusal
 	switch {
 	case errors.As(err, &refusal):
-		return api.Target{Why: refusal.Error()}
+		return &api.Target{Why: refusal.Error()}
 	case err != nil:
-		return api.Target{Why: "unknown"}
+		return &api.Target{Why: "unknown"}
 	}
-	return api.Target{Possible: true, Weights: next.Services[service].Weights()}
+	return &api.Target{Possible: true, Weights: next.Services[service].Weights()}
 }

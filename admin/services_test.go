@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -33,11 +34,14 @@ func TestServiceView(t *testing.T) {
 	if v1.Mode != state.Live || v2.Mode != state.Live || v1.Origin != state.FromFile || v1.Tags["commit"] == "" {
 		t.Errorf("%+v", v1)
 	}
+	if one := want[api.Service](t, ask(s, "GET", "/v1/services/api", ""), 200); one.Rollback.Possible || one.Rollback.Why == "" {
+		t.Errorf("rollback: %+v", one.Rollback)
+	}
 	if !web.Rollback.Possible || web.Rollback.Weights["v1"] != 100 {
 		t.Errorf("rollback: %+v", web.Rollback)
 	}
 	all := want[api.Services](t, ask(s, "GET", "/v1/services", ""), 200)
-	if len(all.Services) != 2 || all.Services[0].Name != "api" || all.Services[0].Rollback.Why == "" {
+	if len(all.Services) != 2 || all.Services[0].Name != "api" || all.Services[0].Rollback != nil {
 		t.Errorf("%+v", all)
 	}
 	if all.Services[0].Versions[0].Shares.NewSessions != 1 || all.Services[0].Versions[0].Shares.Requests != 0 {
@@ -94,3 +98,25 @@ func TestUnmatchedRequestsAreProblems(t *testing.T) {
 		t.Errorf("Allow %q", a.header.Get("Allow"))
 	}
 }
+
+func BenchmarkListServices(b *testing.B) {
+	st := state.State{Services: map[string]*state.Service{}}
+	for i := range 10_000 {
+		name := fmt.Sprintf("s%d", i)
+		st.Services[name] = &state.Service{Name: name, Versions: map[string]*state.Version{
+			"v1": {Name: "v1", Weight: 95}, "v2": {Name: "v2", Weight: 5}}}
+	}
+	s := &Server{opts: Options{Control: &fixedControl{st: st}, Now: func() time.Time { return noon }}}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.services()
+	}
+}
+
+// fixedControl has one state for ever.
+type fixedControl struct {
+	Control
+	st state.State
+}
+
+func (f *fixedControl) State() state.State { return f.st }

@@ -18,7 +18,7 @@ type Service struct {
 	Revision uint64    `json:"revision" doc:"The state's revision that last changed the service; its ETag"`
 	Epoch    uint64    `json:"epoch" doc:"Counts flips and voidings of pins"`
 	Versions []Version `json:"versions" doc:"By name"`
-	Rollback Target    `json:"rollback" doc:"Where a rollback without a target would go"`
+	Rollback *Target   `json:"rollback,omitempty" doc:"Where a rollback without a target would go; absent in lists"`
 }
 
 // Version is one version of a service.
