@@ -93,7 +93,7 @@ func TestFlags(t *testing.T) {
 
 func TestReportIsWhole(t *testing.T) {
 	o := options{out: t.TempDir(), sizes: peers.Sizes(), conns: []int{64}, peers: peers.All("/bin/sluice", "/bin/bench")}
-	r := report{Env: env{Date: "today", Command: "go run ./bench"}}
+	r := report{Env: env{Begun: time.Unix(0, 0).UTC(), Command: "go run ./bench"}, Micro: "BenchmarkDecide 300 ns"}
 	for _, c := range o.cells() {
 		r.Samples = append(r.Samples, sample{Peer: "sluice", Cell: c, CPUUS: 15}, sample{Peer: "haproxy", Cell: c, CPUUS: 20},
 			sample{Peer: "nginx", Cell: c, CPUUS: 25})
@@ -113,7 +113,8 @@ func TestReportIsWhole(t *testing.T) {
 		"haproxy, 200 B, 64 connections, pinned, round 1: {Connect:0 Read:0 Write:0 Status:0 Timeout:3}",
 		"| sluice | 15.0 (15.0–15.0) | 0.75 (0.75–0.75) | 0.60 (0.60–0.60) |",
 		"| sluice | 10.0 | 20.0 | 2.6 |",
-		"plots/cpu-1m.svg",
+		"plots/cpu-1m.svg", "| date | 1970-01-01 00:00 UTC", "BenchmarkDecide 300 ns",
+		"of nginx-defaults's CPU time: **not measured** in this run",
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in:\n%s", want, text)
@@ -140,6 +141,13 @@ func TestPlotIsXML(t *testing.T) {
 	}
 	if strings.Contains(drawBars("", []group{{Bars: []bar{{}}}}), "NaN") {
 		t.Error("a plot of zeros holds NaN")
+	}
+}
+
+func TestBenchLines(t *testing.T) {
+	const out = "goos: linux\nBenchmarkDecide/services=10 \t 1 ns/op\nPASS\nok sluice/routing 1s\n"
+	if got, want := benchLines(out), "BenchmarkDecide/services=10 \t 1 ns/op\n"; got != want {
+		t.Errorf("benchLines = %q, want %q", got, want)
 	}
 }
 

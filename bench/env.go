@@ -9,9 +9,10 @@ import (
 	"sluice/bench/rig"
 )
 
-// env says where, when and how the figures were measured.
+// env says where, when and how the figures were measured, as it was before the
+// first load.
 type env struct {
-	Date     string
+	Begun    time.Time
 	Took     time.Duration
 	Command  string
 	Machine  rig.Machine
@@ -22,10 +23,12 @@ type env struct {
 // version is what one program says of itself.
 type version struct{ Name, Text string }
 
-func describe(ctx context.Context, o options, args []string, begun time.Time) env {
+// Date returns when the run began, to the minute.
+func (e env) Date() string { return e.Begun.Format("2006-01-02 15:04 UTC") }
+
+func describe(ctx context.Context, o options, args []string) env {
 	e := env{
-		Date:    begun.UTC().Format("2006-01-02 15:04 UTC"),
-		Took:    time.Since(begun).Round(time.Second),
+		Begun:   time.Now().UTC(),
 		Command: strings.Join(append([]string{"go run ./bench"}, args...), " "),
 		Machine: rig.ThisMachine(ctx),
 		Options: fmt.Sprintf("%d rounds, loads of %v, proxy on core %d, wrk (1 thread) and backends on core %d", o.rounds, o.span, o.proxyCore, o.loadCore),

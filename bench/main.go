@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, backends.Stop()) }()
 
-	begun := time.Now()
+	env := describe(ctx, o, args)
 	samples, err := runMatrix(ctx, dir, o, backends)
 	if err != nil {
 		return err
@@ -88,8 +88,12 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	env := describe(ctx, o, args, begun)
-	return writeReport(o, report{Env: env, Samples: samples, Idles: idles})
+	micro := runMicro(ctx, o)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	env.Took = time.Since(env.Begun).Round(time.Second)
+	return writeReport(o, report{Env: env, Samples: samples, Idles: idles, Micro: micro})
 }
 
 // workDir makes the directory of all configurations and logs. nginx's worker,

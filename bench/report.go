@@ -21,6 +21,7 @@ type report struct {
 	Env     env      `json:"environment"`
 	Samples []sample `json:"samples"`
 	Idles   []idle   `json:"idle"`
+	Micro   string   `json:"routing"` // Markdown
 }
 
 // page is what the template of RESULTS.md is filled with.
@@ -30,6 +31,7 @@ type page struct {
 	Cells []string // one table for each cell, with its heading
 	Plots []string // file names below plots/
 	Idle  string
+	Micro string
 	Peers []peers.Peer
 	Fails []string // loads with errors; empty in a run that counts
 }
@@ -40,7 +42,7 @@ func writeReport(o options, r report) error {
 	if err := os.MkdirAll(plotDir, 0o755); err != nil {
 		return err
 	}
-	p := page{Env: r.Env, Goals: goals(o, r.Samples), Idle: idleTable(r.Idles), Peers: o.peers, Fails: failures(r.Samples)}
+	p := page{Env: r.Env, Goals: goals(o, r.Samples), Idle: idleTable(r.Idles), Micro: r.Micro, Peers: o.peers, Fails: failures(r.Samples)}
 	for _, c := range o.cells() {
 		p.Cells = append(p.Cells, fmt.Sprintf("### %v\n\n%s", c, cellTable(o, r.Samples, c)))
 	}
@@ -122,7 +124,7 @@ type goal struct {
 // goals says for each goal whether it is kept, at 64 connections and pinned.
 func goals(o options, samples []sample) []string {
 	var lines []string
-	for _, g := range []goal{{"/200", "haproxy", 0.8}, {"/1m", "nginx", 0.5}} {
+	for _, g := range []goal{{"/200", "haproxy", 0.8}, {"/1m", "nginx", 0.5}, {"/1m", "nginx-defaults", 0.5}} {
 		i := slices.IndexFunc(peers.Sizes(), func(s peers.Size) bool { return s.Path == g.size })
 		c := cell{Size: peers.Sizes()[i], Connections: 64}
 		r, ok := ratioIn(samples, c, "sluice", g.to)

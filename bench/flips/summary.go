@@ -57,7 +57,7 @@ func (s summary) text(failed []string, count int) string {
 	var b strings.Builder
 	a := s.Account
 	fmt.Fprintf(&b, "# Flips under load\n\n")
-	fmt.Fprintf(&b, "%s; %s, %d cores; %s; tree %s, %s\n\n", s.Begun.UTC().Format("2006-01-02 15:04 UTC"), s.Machine.CPU, s.Machine.Cores, s.Machine.Kernel, s.Machine.Commit, s.Machine.Go)
+	fmt.Fprintf(&b, "%s; %s, %d cores; %s; tree %s, %s; load averages after %s\n\n", s.Begun.UTC().Format("2006-01-02 15:04 UTC"), s.Machine.CPU, s.Machine.Cores, s.Machine.Kernel, s.Machine.Commit, s.Machine.Go, s.Machine.Load)
 	fmt.Fprintf(&b, "- %d flips acknowledged in %v, pins moved with each; two in ten partial (50/50, 95/5), the rest by turns 100/0 and 0/100\n", len(a.Flips), a.Took().Round(time.Millisecond))
 	for _, name := range slices.Sorted(maps.Keys(s.Loads)) {
 		r := s.Loads[name]

@@ -17,6 +17,7 @@ type Machine struct {
 	Kernel string
 	Go     string
 	Commit string // of the work tree; marked "-dirty" where it has changes
+	Load   string // load averages over 1, 5 and 15 minutes: what else was going on
 }
 
 // ThisMachine describes the machine and the work tree; what it can't learn is
@@ -28,8 +29,26 @@ func ThisMachine(ctx context.Context) Machine {
 		Memory: firstValue("/proc/meminfo", "MemTotal"),
 		Kernel: FirstLine(ctx, "uname", "-sr"),
 		Go:     runtime.Version(),
-		Commit: FirstLine(ctx, "git", "describe", "--always", "--dirty"),
+		Commit: commit(ctx),
+		Load:   loadAverages(),
 	}
+}
+
+func commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "unknown" // not in a work tree, or no git
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func loadAverages() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	fields := strings.Fields(string(text))
+	if err != nil || len(fields) < 3 {
+		return "unknown"
+	}
+	return strings.Join(fields[:3], " ")
 }
 
 // FirstLine returns the first line that a program prints, whatever its exit
