@@ -45,7 +45,7 @@ type ListenerTimeouts struct {
 
 // ListenerLimits bound what a client may send.
 type ListenerLimits struct {
-	HeadBytes Size `yaml:"head_bytes"` // of a request head, over: 431; 1KiB to 1MiB, default 64KiB
+	HeadBytes Size `yaml:"head_bytes"` // of a request head, over: 431; 1KiB to 64KiB, the default
 	Fields    int  `yaml:"fields"`     // in a request head, over: 431; 8 to 1024, default 128
 	URIBytes  Size `yaml:"uri_bytes"`  // of a request target, over: 414; 256 to head_bytes, default 32KiB
 	BodyBytes Size `yaml:"body_bytes"` // of a request body, over: 413; 0: no limit, the default

@@ -12,6 +12,10 @@ import (
 // maxListeners bounds the listeners: each is held against every other.
 const maxListeners = 100
 
+// maxHead is the longest request head in bytes that the data path can hold in
+// one piece.
+const maxHead = int64(64 * KiB)
+
 const wantAddress = `want "host:port", "[ipv6]:port" or ":port"`
 
 func (f *File) validateListeners(c *checker) {
@@ -61,7 +65,7 @@ func (c *checker) listenerLimits(path string, l *Listener) {
 	c.positive(path+".timeouts.head", l.Timeouts.Head)
 	c.positive(path+".timeouts.idle", l.Timeouts.Idle)
 	path += ".limits"
-	c.between(path+".head_bytes", int64(l.Limits.HeadBytes), int64(KiB), int64(MiB))
+	c.between(path+".head_bytes", int64(l.Limits.HeadBytes), int64(KiB), maxHead)
 	c.between(path+".fields", int64(l.Limits.Fields), 8, 1024)
 	c.between(path+".uri_bytes", int64(l.Limits.URIBytes), 256, max(int64(KiB), int64(l.Limits.HeadBytes)))
 }
