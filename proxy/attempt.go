@@ -126,7 +126,7 @@ func (x *exchange) send() bool {
 func (x *exchange) awaitResponse() bool {
 	up := x.up
 	for {
-		err := h1.ReadResponse(&up.In, up.Conn, x.req.Method, x.upgrading(), &x.res, x.srv.limits)
+		err := h1.ReadResponse(&up.In, up.Conn, x.req.Method, x.upgrading(), &x.res, nil)
 		if !x.heard(err) {
 			return false
 		}

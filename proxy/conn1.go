@@ -99,7 +99,7 @@ func (c *conn1) lastCall() bool {
 // serveRequest reads one request, serves it, and reports whether another may
 // follow.
 func (c *conn1) serveRequest(x *exchange) bool {
-	err := h1.ReadRequest(&c.in, c.sock, &x.req, c.srv.limits, c.headStarted)
+	err := h1.ReadRequest(&c.in, c.sock, &x.req, &c.peer.listener.Limits, c.headStarted)
 	if err != nil {
 		c.refuse(x, err)
 		return false

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"sluice/proxy/h1"
 	"sluice/proxy/sock"
 )
 
@@ -31,6 +32,7 @@ type ListenerConfig struct {
 	IdleTimeout time.Duration // without a request; 75 s
 	BodyTimeout time.Duration // without a byte moving in a body, either way; 60 s
 	BodyBytes   int64         // longest request body; 0: no limit
+	Limits      h1.Limits     // of request heads; those of responses are h1.DefaultLimits
 }
 
 // Defaults of a ListenerConfig.
@@ -54,6 +56,18 @@ func (c ListenerConfig) withDefaults() *ListenerConfig {
 	return &c
 }
 
+// key tells whether an open listener can go on under another configuration: if
+// the address is the same. Port 0 is a port of its own for each name.
+func (c *ListenerConfig) key() string {
+	if strings.HasSuffix(c.Address, ":0") && !strings.HasPrefix(c.Address, unixPrefix) {
+		return c.Address + " " + c.Name
+	}
+	return c.Address
+}
+
+// unixPrefix begins the address of a Unix socket.
+const unixPrefix = "unix:"
+
 // listener is one open socket. Its configuration may change while it is open;
 // connections keep the one that they were accepted under.
 type listener struct {
@@ -65,8 +79,9 @@ type listener struct {
 }
 
 // Listen makes the open listeners those of configs: it opens new ones, keeps
-// those whose address stays, and closes the rest, whose connections finish
-// what they are at. If one can't be opened nothing changes.
+// those whose address stays (for port 0: whose name does too), and closes the
+// rest, whose connections finish what they are at. If one can't be opened
+// nothing changes.
 func (s *Server) Listen(configs []ListenerConfig) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +91,7 @@ func (s *Server) Listen(configs []ListenerConfig) error {
 	next := make(map[string]*listener, len(configs))
 	var opened []*listener
 	for _, c := range configs {
-		l := s.listeners[c.Address]
+		l := s.listeners[c.key()]
 		if l == nil {
 			var err error
 			if l, err = s.open(c.Address); err != nil {
@@ -87,17 +102,17 @@ func (s *Server) Listen(configs []ListenerConfig) error {
 			}
 			opened = append(opened, l)
 		}
-		next[c.Address] = l
+		next[c.key()] = l
 	}
 	for _, c := range configs {
-		next[c.Address].config.Store(c.withDefaults())
+		next[c.key()].config.Store(c.withDefaults())
 	}
 	for _, l := range opened {
 		s.running.Add(1)
 		go l.accept()
 	}
-	for address, l := range s.listeners {
-		if next[address] == nil {
+	for key, l := range s.listeners {
+		if next[key] == nil {
 			s.retire(l)
 		}
 	}
@@ -119,7 +134,7 @@ func (s *Server) retire(l *listener) {
 // open binds an address.
 func (s *Server) open(address string) (*listener, error) {
 	network, addr := "tcp", address
-	if path, unix := strings.CutPrefix(address, "unix:"); unix {
+	if path, unix := strings.CutPrefix(address, unixPrefix); unix {
 		network, addr = "unix", path
 		removeStale(path)
 	}

@@ -16,7 +16,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"sluice/proxy/h1"
 	"sluice/routing"
 	"sluice/stats"
 )
@@ -26,7 +25,6 @@ type Options struct {
 	Stats  *stats.Registry
 	Log    *zap.Logger // nil: none
 	Access AccessLog
-	Limits h1.Limits // zero values take h1.DefaultLimits
 }
 
 // Server accepts connections on its listeners and serves what comes.
@@ -34,13 +32,12 @@ type Server struct {
 	stats     *stats.Registry
 	log       *zap.Logger
 	access    accessLog
-	limits    *h1.Limits
 	table     atomic.Pointer[Table]
 	dateCache atomic.Pointer[dateText]
 	turn      atomic.Uint32 // numbers connections, for the counters' shards
 
 	mu        sync.Mutex
-	listeners map[string]*listener // by address
+	listeners map[string]*listener // by ListenerConfig.key
 	conns     map[*conn1]struct{}
 	stopped   bool
 	running   sync.WaitGroup // accept loops and connections
@@ -49,7 +46,7 @@ type Server struct {
 // New returns a server without listeners, that serves nothing until Swap.
 func New(opt Options) *Server {
 	s := &Server{
-		stats: opt.Stats, log: opt.Log, limits: &opt.Limits,
+		stats: opt.Stats, log: opt.Log,
 		listeners: map[string]*listener{}, conns: map[*conn1]struct{}{},
 	}
 	if s.log == nil {

@@ -8,6 +8,7 @@ import (
 	"sluice/admin"
 	"sluice/configs"
 	"sluice/proxy"
+	"sluice/proxy/h1"
 )
 
 // listenerConfigs translates the file's listeners and loads their certificates.
@@ -19,6 +20,9 @@ func listenerConfigs(file *configs.File) ([]proxy.ListenerConfig, error) {
 			Name: l.Name, Address: l.Address, TrustedProxies: l.TrustedProxies,
 			HeadTimeout: l.Timeouts.Head, IdleTimeout: l.Timeouts.Idle, BodyTimeout: l.Timeouts.Idle,
 			BodyBytes: int64(l.Limits.BodyBytes),
+			Limits: h1.Limits{
+				HeadBytes: int(l.Limits.HeadBytes), Fields: l.Limits.Fields, URIBytes: int(l.Limits.URIBytes),
+			},
 		}
 		if l.TLS != nil {
 			var err error

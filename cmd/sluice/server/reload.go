@@ -122,10 +122,9 @@ func (s *Server) swapFile(f *configs.File) *configs.File {
 // noteRestart says which changes of a file wait for a restart.
 func (s *Server) noteRestart(old, f *configs.File) {
 	for what, differ := range map[string]bool{
-		"admin":            !reflect.DeepEqual(old.Admin, f.Admin),
-		"state":            !reflect.DeepEqual(old.State, f.State),
-		"log":              !reflect.DeepEqual(old.Log, f.Log),
-		"listeners.limits": headLimits(old) != headLimits(f),
+		"admin": !reflect.DeepEqual(old.Admin, f.Admin),
+		"state": !reflect.DeepEqual(old.State, f.State),
+		"log":   !reflect.DeepEqual(old.Log, f.Log),
 	} {
 		if differ {
 			s.log.Warn("a change of the file waits for a restart", zap.String("section", what))

@@ -25,7 +25,6 @@ import (
 	"sluice/admin/api"
 	"sluice/configs"
 	"sluice/proxy"
-	"sluice/proxy/h1"
 	"sluice/proxy/upstream"
 	"sluice/state"
 	"sluice/state/bolt"
@@ -121,7 +120,7 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	s.stats = stats.New(stats.Options{Reasons: reasonNames(), Describe: s.describe})
 	s.fleet = newFleet(s.stats, upstream.Deps{Log: s.log, OnEvent: s.endpointChanged})
 	s.proxy = proxy.New(proxy.Options{
-		Stats: s.stats, Log: s.log, Limits: headLimits(s.file), Access: accessLog(s.file.Log.Access),
+		Stats: s.stats, Log: s.log, Access: accessLog(s.file.Log.Access),
 	})
 	if _, err = s.keeper.Do(ctx, declare(s.file), s.fileMeta()); err != nil {
 		return fmt.Errorf("%s: %w", s.file.Name(), err)
@@ -242,11 +241,4 @@ func (s *Server) endpointChanged(e upstream.Event) {
 	}
 	s.admin.PublishHealth(api.HealthEvent{At: e.At, Service: e.Service, Version: e.Version,
 		Endpoint: e.Endpoint, Kind: string(e.Kind), Detail: detail})
-}
-
-// headLimits returns the strictest limits of the file's listeners, as one
-// parser serves all.
-func headLimits(f *configs.File) h1.Limits {
-	l := f.Listeners[0].Limits
-	return h1.Limits{HeadBytes: int(l.HeadBytes), Fields: l.Fields, URIBytes: int(l.URIBytes)}
 }
