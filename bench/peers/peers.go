@@ -6,6 +6,7 @@ package peers
 
 import (
 	"context"
+	"debug/buildinfo"
 	"embed"
 	"errors"
 	"fmt"
@@ -39,7 +40,8 @@ type Peer struct {
 
 	change  func(*settings)
 	command func(conf string, s settings) []string
-	version []string
+	version []string // the command that prints its version
+	built   string   // or the path of a Go program, which bears its commit
 }
 
 // settings are what the templates are filled with.
@@ -80,7 +82,7 @@ func All(sluice, relay string) []Peer {
 		{Name: "sluice", Programs: []string{sluice}, Template: "sluice",
 			About:   "weights and its pin cookie; active checks; statistics per version and outlier ejection always on",
 			command: func(conf string, _ settings) []string { return []string{sluice, "serve", "-c", conf} },
-			version: []string{sluice, "--version"}},
+			built:   sluice},
 		haproxy, nginx,
 		{Name: "caddy", Programs: []string{"caddy"}, Template: "caddy",
 			About: "`lb_policy cookie`, which has no weights: v1 stands 19 times in a list of 20; active checks",
@@ -118,10 +120,32 @@ func Choose(all []Peer, names []string) ([]Peer, error) {
 // Version returns what the peer's program says of its version, one line; "" if
 // it has none to tell.
 func (p Peer) Version(ctx context.Context) string {
+	if p.built != "" {
+		return commitOf(p.built)
+	}
 	if len(p.version) == 0 {
 		return ""
 	}
 	return rig.FirstLine(ctx, p.version[0], p.version[1:]...)
+}
+
+// commitOf returns the commit from which a Go program was built: the work tree
+// may have moved on since.
+func commitOf(program string) string {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return "unknown"
+	}
+	commit, modified := "unknown commit", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = "commit " + s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			modified = ", with changes"
+		}
+	}
+	return commit + modified + ", " + info.GoVersion
 }
 
 // Running is a peer that answers requests.

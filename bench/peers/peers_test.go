@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -74,6 +75,19 @@ func TestSluiceTemplateIsAccepted(t *testing.T) {
 func TestRenderRefusesUnknownFields(t *testing.T) {
 	if _, err := render("backend", struct{ Listen string }{"x"}); err == nil {
 		t.Error("a template with missing values is no error")
+	}
+}
+
+func TestCommitOf(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := commitOf(self); !strings.Contains(got, "go1.") {
+		t.Errorf("commitOf a Go program = %q", got)
+	}
+	if got := commitOf(t.TempDir()); got != "unknown" {
+		t.Errorf("commitOf a folder = %q", got)
 	}
 }
 
