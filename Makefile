@@ -1,0 +1,64 @@
+# What people and machines do with this repository. "make help" lists it.
+# A bare Debian machine with Go, git and make is enough: what else a target
+# needs, it installs through apt or names.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO       ?= go
+FUZZTIME ?= 5s
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# The version is set below. Asking git once more would fail builds in a
+# checkout that belongs to somebody else.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+# Packages with tests that count allocations: the race detector allocates by
+# itself, so these tests need a run without it.
+COUNTED = $(shell grep -rl --include='*_test.go' AllocsPerRun . | xargs -r -n1 dirname | sort -u)
+
+# Two test runs at once would only take each other's processor.
+.NOTPARALLEL:
+
+.PHONY: help build test lint race allocs fuzz demo bench flips clean need-go need-cc
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: need-go ## bin/sluice, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
+
+test: lint race allocs fuzz ## everything that must pass before a commit; minutes
+
+lint: need-go ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run gofmt -w:" $$unformatted >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+race: need-go need-cc ## all tests, with the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout 5m ./...
+
+allocs: need-go ## the packages that count allocations, without the race detector
+	$(GO) test -timeout 5m $(COUNTED)
+
+fuzz: need-go ## each fuzz target for FUZZTIME (5s)
+	@GO='$(GO)' scripts/fuzz '$(FUZZTIME)'
+
+demo: build ## two services, three versions each, flipped under load; DEMO='--keep' goes on
+	bin/sluice demo $(DEMO)
+
+bench: build ## Sluice beside haproxy, nginx and caddy; BENCH='-quick' takes 2 minutes
+	$(GO) run ./bench -sluice ./bin/sluice $(BENCH)
+
+flips: build ## 1,000 flips in 60 s under load, every request accounted for
+	$(GO) run ./bench/flips $(FLIPS) ./bin/sluice
+
+clean: ## remove what was built
+	rm -rf bin
+
+need-go:
+	@GO='$(GO)' scripts/need go
+
+need-cc:
+	@scripts/need cc
