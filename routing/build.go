@@ -37,25 +37,57 @@ func Build(cfg Config) (*Snapshot, error) {
 	var p problems
 	s := &Snapshot{
 		Revision: cfg.Revision,
-		byName:   make(map[string]*Service, len(cfg.Services)),
+		places:   make(map[string]place, len(cfg.Services)),
 		verifier: buildVerifier(&p, cfg.Keys),
 	}
 	for i := range cfg.Services {
-		svc := buildService(&p, &cfg.Services[i])
-		if s.byName[svc.Name] != nil {
-			p.add("services."+svc.Name, "it is declared twice")
-		}
-		s.byName[svc.Name] = svc
-		s.services = append(s.services, svc)
+		s.services = append(s.services, buildService(&p, &cfg.Services[i]))
 	}
 	slices.SortFunc(s.services, func(a, b *Service) int { return cmp.Compare(a.Name, b.Name) })
+	for i, svc := range s.services {
+		if s.places[svc.Name] != 0 {
+			p.add("services."+svc.Name, "it is declared twice")
+		}
+		s.places[svc.Name] = place(i + 1)
+	}
 	checkPinNames(&p, s.services)
-	s.routes = buildRoutes(&p, cfg.Routes, s.byName)
+	s.routes = buildRoutes(&p, cfg.Routes, s.places)
 	p.errs = append(p.errs, conflicts(cfg.Routes, cfg.Services)...)
 	if err := p.err(); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// With returns a snapshot of another revision in which some services, all of
+// which s has, are compiled anew. The rest is shared with s: it costs what those
+// services cost, and little more for each of the others. Its error is as
+// Build's.
+func (s *Snapshot) With(revision uint64, services ...ServiceConfig) (*Snapshot, error) {
+	var p problems
+	next := *s
+	next.Revision = revision
+	next.services = slices.Clone(s.services)
+	repinned := false
+	for i := range services {
+		cfg := &services[i]
+		at := s.places[cfg.Name]
+		if at == 0 {
+			p.add("services."+cfg.Name, "the snapshot has no such service; build a new one")
+			continue
+		}
+		svc, old := buildService(&p, cfg), s.at(at)
+		repinned = repinned || svc.Pin.By != old.Pin.By || svc.Pin.Name != old.Pin.Name
+		next.services[at-1] = svc
+		ruleConflicts(&p, cfg)
+	}
+	if repinned {
+		checkPinNames(&p, next.services)
+	}
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	return &next, nil
 }
 
 func buildVerifier(p *problems, keys []Key) verifier {

@@ -13,13 +13,13 @@ const maxPath = 1024
 const anyHost = ""
 
 // buildRoutes compiles the routes.
-func buildRoutes(p *problems, routes []Route, services map[string]*Service) routeTable {
+func buildRoutes(p *problems, routes []Route, services map[string]place) routeTable {
 	t := routeTable{exact: map[string]*pathTable{}, wildcards: map[string]*pathTable{}}
 	for i := range routes {
 		r := &routes[i]
 		field := fmt.Sprintf("routes[%d]", i)
 		svc := services[r.Service]
-		if svc == nil {
+		if svc == 0 {
 			p.add(field+".service", "there is no service %q", r.Service)
 		}
 		paths := buildPaths(p, field+".paths", r.Paths)
@@ -53,13 +53,13 @@ func (t *routeTable) at(host string) *pathTable {
 }
 
 // add leads a canonical path to a service.
-func (t *pathTable) add(path string, svc *Service) {
+func (t *pathTable) add(path string, svc place) {
 	if path == "" {
 		t.root = svc
 		return
 	}
 	if t.prefixes == nil {
-		t.prefixes = make(map[string]*Service)
+		t.prefixes = make(map[string]place)
 	}
 	t.prefixes[path] = svc
 	t.longest = max(t.longest, len(path))

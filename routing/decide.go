@@ -9,7 +9,7 @@ func (s *Snapshot) Decide(req *Request) (d Decision) {
 
 // decide runs the steps in their order. A trace, if any, hears of each.
 func (s *Snapshot) decide(req *Request, d *Decision, t *trace) {
-	d.Service = s.routes.find(req.Host, req.Path)
+	d.Service = s.at(s.routes.find(req.Host, req.Path))
 	if t != nil {
 		t.route(req, d.Service)
 	}
@@ -56,7 +56,7 @@ func (d *Decision) failover(req *Request, t *trace) {
 	d.Failed, d.Reason = d.Version, Failover
 	d.Version = d.Service.standIn(req, d.Failed, key)
 	if d.Pin == PinMake {
-		d.Pin, d.Session, d.Epoch, d.Key, d.MovedFrom = NoPin, 0, 0, PinKey{}, nil
+		d.Pin, d.Session, d.Epoch, d.Key, d.MovedFrom, d.Voided = NoPin, 0, 0, PinKey{}, nil, nil
 	}
 	if t != nil {
 		t.failover(d)

@@ -16,6 +16,9 @@ type Decision struct {
 	// holds no longer and it is now pinned to another. It is nil where that
 	// version no longer exists.
 	MovedFrom *Version
+	// Voided is the version of the session's pin where its epoch no longer
+	// counts, and the session is now pinned anew, there or elsewhere.
+	Voided *Version
 
 	Session uint64 // of the pin that is held or made; 0: none
 	Epoch   uint64 // in which that pin was made

@@ -17,41 +17,41 @@ type routeTable struct {
 
 // pathTable finds the longest prefix of a path.
 type pathTable struct {
-	root     *Service            // of "/", nil: none
-	prefixes map[string]*Service // without trailing slash, never ""
-	longest  int                 // length of the longest prefix
+	root     place            // of "/", 0: none
+	prefixes map[string]place // without trailing slash, never ""
+	longest  int              // length of the longest prefix
 }
 
 // maxHost bounds a host name; RFC 1035, section 2.3.4 allows 255 bytes. A
 // longer one matches routes without a host alone.
 const maxHost = 255
 
-// find returns the service of a request, or nil.
-func (t *routeTable) find(host, path string) *Service {
+// find returns the place of a request's service, or 0.
+func (t *routeTable) find(host, path string) place {
 	if len(t.exact) > 0 || len(t.wildcards) > 0 {
 		var buf [maxHost]byte
 		if n := canonicalHost(&buf, host); n > 0 {
-			if svc := t.findHost(buf[:n], path); svc != nil {
+			if svc := t.findHost(buf[:n], path); svc != 0 {
 				return svc
 			}
 		}
 	}
 	if t.anyHost == nil {
-		return nil
+		return 0
 	}
 	return t.anyHost.find(path)
 }
 
 // findHost looks among the routes with a host; host is canonical. The
 // conversions in the lookups do not allocate.
-func (t *routeTable) findHost(host []byte, path string) *Service {
+func (t *routeTable) findHost(host []byte, path string) place {
 	if paths := t.exact[string(host)]; paths != nil {
-		if svc := paths.find(path); svc != nil {
+		if svc := paths.find(path); svc != 0 {
 			return svc
 		}
 	}
 	if len(t.wildcards) == 0 {
-		return nil
+		return 0
 	}
 	dots := 0
 	for _, c := range host {
@@ -68,25 +68,25 @@ func (t *routeTable) findHost(host []byte, path string) *Service {
 			continue
 		}
 		if paths := t.wildcards[string(host[i+1:])]; paths != nil {
-			if svc := paths.find(path); svc != nil {
+			if svc := paths.find(path); svc != 0 {
 				return svc
 			}
 		}
 	}
-	return nil
+	return 0
 }
 
-// find returns the service of the longest prefix of path that ends at a
-// segment's boundary, or nil. Only boundaries within the longest prefix of the
+// find returns the place of the service of the longest prefix of path that ends
+// at a segment's boundary, or 0. Only boundaries within the longest prefix of the
 // table are tried: the work is bounded by the table, not by what a client sends.
-func (t *pathTable) find(path string) *Service {
+func (t *pathTable) find(path string) place {
 	if t.longest > 0 && path != "" && path[0] == '/' {
 		end := len(path)
 		if end > t.longest {
 			end = lastBoundary(path[:t.longest+1])
 		}
 		for end > 0 {
-			if svc := t.prefixes[path[:end]]; svc != nil {
+			if svc := t.prefixes[path[:end]]; svc != 0 {
 				return svc
 			}
 			end = strings.LastIndexByte(path[:end], '/')

@@ -148,6 +148,9 @@ func (d *Decision) place(req *Request, ses *session, sp *split) bool {
 	if ses.version != nil && ses.version != v {
 		d.MovedFrom = ses.version
 	}
+	if ses.state == pinVoided {
+		d.Voided = ses.version
+	}
 	return true
 }
 

@@ -15,12 +15,24 @@ type Snapshot struct {
 
 	routes   routeTable
 	services []*Service // by name
-	byName   map[string]*Service
+	places   map[string]place
 	verifier verifier
 }
 
+// place is where services holds a service: its index and one; 0: nowhere. Routes
+// hold places, so that snapshots that differ in a service alone share them.
+type place int32
+
+// at returns the service of a place, or nil.
+func (s *Snapshot) at(p place) *Service {
+	if p == 0 {
+		return nil
+	}
+	return s.services[p-1]
+}
+
 // Service returns the service of that name, or nil.
-func (s *Snapshot) Service(name string) *Service { return s.byName[name] }
+func (s *Snapshot) Service(name string) *Service { return s.at(s.places[name]) }
 
 // Services returns every service, by name. The caller must not change the
 // slice.
