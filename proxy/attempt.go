@@ -64,6 +64,7 @@ func (x *exchange) attempt() attemptResult {
 	if !x.acquire() {
 		return attemptFailed
 	}
+	x.head = x.appendRequest(x.head[:0])
 	if !x.send() || !x.awaitResponse() {
 		x.abandon()
 		return attemptFailed

@@ -22,7 +22,7 @@ type conn1 struct {
 	peer peer
 	in   buffer.Buffer
 
-	x       *exchange // of the request that is being served; nil while idle
+	x       *exchange // of the request that is being read or served; nil while idle
 	body    h1.Body   // of that request
 	out     []byte    // what waits to be sent
 	outMem  *[buffer.Small]byte
@@ -32,7 +32,10 @@ type conn1 struct {
 
 	from     *listener
 	state    connState
-	served   int // requests begun
+	onBytes  func() bool // handle, made once
+	after    next        // what follows when handle has returned false
+	headRead bool        // the head of x's request was read, and the rest is to be
+	served   int         // requests begun
 	hijacked bool
 	aborted  bool
 }
@@ -49,41 +52,105 @@ const (
 // outPool holds the memory that heads and small bodies are put together in.
 var outPool = sync.Pool{New: func() any { return new([buffer.Small]byte) }}
 
+// next is what becomes of a connection after a step.
+type next uint8
+
+const (
+	nextRequest next = iota // another request may come
+	nextRead                // the request under way has to be read from the socket
+	nextLast                // the server stops
+	nextEnd                 // the connection ends
+)
+
 // serve reads and answers requests until the connection ends.
+//
+// A request that comes in one piece, as nearly all do, is served inside the
+// wait for it (sock.Conn.Each, handle). One that must be read further leaves
+// that wait, and is served by plain reads.
 func (c *conn1) serve() {
 	defer c.end()
-	for c.awaitRequest() {
-		x := acquireExchange(c.srv, &c.peer, c)
-		c.x = x
-		again := c.serveRequest(x)
-		c.x = nil
-		x.release()
-		if !again {
+	c.onBytes = c.handle
+	for {
+		switch c.await() {
+		case nextRead:
+			if c.serveRead() != nextRequest {
+				return
+			}
+		case nextLast:
+			if !c.lastCall() || c.serveRead() != nextRequest {
+				return
+			}
+		default:
 			return
 		}
 	}
 }
 
-// awaitRequest waits for the first byte of a request, owning as little as
-// possible.
-func (c *conn1) awaitRequest() bool {
-	c.sock.SetTimeout(c.peer.listener.IdleTimeout)
+// await waits for requests, owning as little as possible, and serves those that
+// come whole.
+func (c *conn1) await() next {
 	if c.in.Len() > 0 {
-		return true
+		return nextRead
 	}
+	c.sock.SetTimeout(c.peer.listener.IdleTimeout)
 	if !c.state.toIdle() {
-		return c.lastCall()
+		return nextLast
 	}
-	err := c.sock.Fill(&c.in)
-	if !c.state.toBusy() && err != nil {
-		return c.lastCall()
+	if err := c.sock.Each(&c.in, c.onBytes); err == nil {
+		return c.after
 	}
-	return err == nil
+	if !c.state.toBusy() {
+		return nextLast
+	}
+	return nextEnd
 }
 
-// freshGrace is how long a connection that has not asked for anything yet may
-// still do so when the server stops: its client has just come.
-const freshGrace = time.Second
+// handle serves the requests that have come, and reports whether to wait for
+// more in the same way. If not, c.after says what to do.
+func (c *conn1) handle() bool {
+	c.state.toBusy()
+	for c.in.Len() > 0 {
+		if c.after = c.serveHere(); c.after != nextRequest {
+			return false
+		}
+	}
+	c.sock.SetTimeout(c.peer.listener.IdleTimeout)
+	if !c.state.toIdle() {
+		c.after = nextLast
+		return false
+	}
+	return true
+}
+
+// errNotHere is returned by notHere.
+var errNotHere = errors.New("more must be read")
+
+// notHere is the filler of a request that must come in one piece.
+type notHere struct{}
+
+// Fill implements h1.Filler.
+func (notHere) Fill(*buffer.Buffer) error { return errNotHere }
+
+// serveHere serves a request if all of it is in the buffer and its connection
+// stays one for HTTP. Else it leaves the request, read as far as its head or
+// not at all, to serveRead.
+func (c *conn1) serveHere() next {
+	x := acquireExchange(c.srv, &c.peer, c)
+	c.x = x
+	switch err := h1.ReadRequest(&c.in, notHere{}, &x.req, &c.peer.listener.Limits, nil); {
+	case err == errNotHere:
+		c.release()
+		return nextRead
+	case err != nil:
+		return c.refuse(err)
+	}
+	c.headRead = true
+	c.body.Init(&c.in, c.sock, x.req.Length)
+	if _, whole := c.body.Buffered(); !whole || x.upgrading() {
+		return nextRead
+	}
+	return c.answer()
+}
 
 // lastCall looks, when the server stops, for a request that is here already:
 // what was sent before the client could know is still answered.
@@ -96,27 +163,54 @@ func (c *conn1) lastCall() bool {
 	return c.sock.Fill(&c.in) == nil
 }
 
-// serveRequest reads one request, serves it, and reports whether another may
-// follow.
-func (c *conn1) serveRequest(x *exchange) bool {
-	err := h1.ReadRequest(&c.in, c.sock, &x.req, &c.peer.listener.Limits, c.headStarted)
-	if err != nil {
-		c.refuse(x, err)
-		return false
+// freshGrace is how long a connection that has not asked for anything yet may
+// still do so when the server stops: its client has just come.
+const freshGrace = time.Second
+
+// serveRead serves one request, reading from the socket what is not here.
+func (c *conn1) serveRead() next {
+	if c.headRead {
+		return c.answer()
 	}
+	x := acquireExchange(c.srv, &c.peer, c)
+	c.x = x
+	if err := h1.ReadRequest(&c.in, c.sock, &x.req, &c.peer.listener.Limits, c.headStarted); err != nil {
+		return c.refuse(err)
+	}
+	c.body.Init(&c.in, c.sock, x.req.Length)
+	return c.answer()
+}
+
+// headStarted begins the time that the rest of a head may take.
+func (c *conn1) headStarted() { c.sock.SetTimeout(c.peer.listener.HeadTimeout) }
+
+// answer leads a request whose head was read through its exchange.
+func (c *conn1) answer() next {
+	x := c.x
+	c.headRead = false
+	c.served++
 	c.sock.SetTimeout(c.peer.listener.BodyTimeout)
 	if c.state.stopping() {
 		x.req.Close = true
 	}
-	c.served++
-	c.body.Init(&c.in, c.sock, x.req.Length)
 	x.serve()
 	c.freeOut()
 	if x.aborted {
 		c.aborted = true
 		c.sock.Reset()
 	}
-	return !x.close && c.skipBody()
+	again := !x.close && c.skipBody()
+	c.release()
+	if !again {
+		return nextEnd
+	}
+	return nextRequest
+}
+
+// release ends the exchange.
+func (c *conn1) release() {
+	c.x.release()
+	c.x = nil
 }
 
 // startOut begins a head in memory from the pool: while the endpoint is being
@@ -136,9 +230,6 @@ func (c *conn1) freeOut() {
 	}
 }
 
-// headStarted begins the time that the rest of a head may take.
-func (c *conn1) headStarted() { c.sock.SetTimeout(c.peer.listener.HeadTimeout) }
-
 // skipBody passes over a request body that nobody read, if all of it is here.
 func (c *conn1) skipBody() bool {
 	for !c.body.Done() {
@@ -154,7 +245,8 @@ func (c *conn1) skipBody() bool {
 }
 
 // refuse answers a request that could not be read.
-func (c *conn1) refuse(x *exchange, err error) {
+func (c *conn1) refuse(err error) next {
+	defer c.release()
 	status, text := 0, ""
 	var malformed *h1.Error
 	switch {
@@ -163,12 +255,13 @@ func (c *conn1) refuse(x *exchange, err error) {
 	case c.sock.TimedOut() && c.in.Len() > 0:
 		status, text = 408, "The request's head didn't come in time.\n"
 	default:
-		return
+		return nextEnd
 	}
 	c.srv.stats.Refused(status)
 	c.srv.access.logRefused(c, status, err)
 	c.sock.LastWrite(h1.AppendSimpleResponse(nil, status, text, true,
 		head.Field{Name: "Date", Value: c.srv.date(time.Now())}))
+	return nextEnd
 }
 
 // end closes the connection. One that still has unread bytes is closed in two

@@ -217,7 +217,7 @@ func (x *exchange) countPin() {
 func (x *exchange) forward() {
 	x.target.Stats.Begin(x.peer.shard)
 	x.begun = true
-	x.head = x.appendRequest(x.head[:0])
+	x.streamed = x.isStreamed()
 	for x.attempt() == attemptFailed {
 		if x.mayRetry() {
 			continue

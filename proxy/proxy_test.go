@@ -57,7 +57,7 @@ func TestBodiesOfEverySizeArriveWhole(t *testing.T) {
 					t.Errorf("%s, %d bytes, chunked %v: the endpoint got another body", path, size, chunked)
 				}
 				if got != string(body) {
-					t.Errorf("%s, %d bytes, chunked %v: the client got %d bytes, equal to its own: false", path, size, chunked, len(got))
+					t.Errorf("%s, %d bytes, chunked %v: the client got %d bytes, not its own: %.80q", path, size, chunked, len(got), got)
 				}
 			}
 		}

@@ -14,10 +14,12 @@ import (
 // pump carries a request body to the endpoint while the exchange's own
 // goroutine waits for the response, which may come before the body's end.
 type pump struct {
-	started bool          // in this exchange
+	started bool          // in this exchange, and not waited for yet
 	done    chan struct{} // gets a token when the pump stops
-	ended   atomic.Bool
-	client  error // what went wrong on the client's side; read after done or ended
+	last    atomic.Bool   // all of the body has come from the client: what is left is to send the rest
+	failed  atomic.Bool   // client is set
+	client  error         // what went wrong on the client's side
+	whole   bool          // the endpoint got all of the body; read after wait
 	frame   []byte
 }
 
@@ -34,8 +36,9 @@ func (p *pump) begin(x *exchange) {
 	if p.done == nil {
 		p.done = make(chan struct{}, 1)
 	}
-	p.started, p.client = true, nil
-	p.ended.Store(false)
+	p.started, p.client, p.whole = true, nil, false
+	p.last.Store(false)
+	p.failed.Store(false)
 	go x.pumpBody(x.up)
 }
 
@@ -43,14 +46,18 @@ func (p *pump) begin(x *exchange) {
 // not yet seen by wait.
 func (p *pump) running() bool { return p.started }
 
-// clientFault returns what went wrong on the client's side, once the pump has
-// ended.
+// clientFault returns what went wrong on the client's side, if anything did.
 func (p *pump) clientFault() error {
-	if p.started && p.ended.Load() {
+	if p.started && p.failed.Load() {
 		return p.client
 	}
 	return nil
 }
+
+// unfinished reports whether the client still has some of the body to send. The
+// answer to a whole request may come before the pump's goroutine knows that it
+// has sent the last of it, hence last and not done.
+func (p *pump) unfinished() bool { return p.started && !p.last.Load() }
 
 // wait blocks until the pump has stopped.
 func (p *pump) wait() {
@@ -69,10 +76,9 @@ func (x *exchange) pumpBody(up *upstream.Conn) {
 		// goroutine that waits for its answer must hear of it: neither is
 		// possible on a connection that stays open.
 		p.client = err
-		p.ended.Store(true)
+		p.failed.Store(true)
 		up.Abort()
 	}
-	p.ended.Store(true)
 	p.done <- struct{}{}
 }
 
@@ -93,10 +99,8 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 		}
 		data, err := x.down.readBody()
 		if err == io.EOF {
-			if chunked {
-				x.pump.frame = h1.AppendLastChunk(x.pump.frame[:0], x.down.bodyTrailers())
-				up.Write(x.pump.frame)
-			}
+			x.pump.last.Store(true)
+			x.pump.whole = !chunked || x.pump.writeLastChunk(up, x.down.bodyTrailers()) == nil
 			return nil
 		}
 		if err != nil {
@@ -107,6 +111,9 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 			return errBodyTooLong
 		}
 		up.SetTimeout(x.target.Settings.ResponseTimeout)
+		if x.down.bodyDone() && !chunked {
+			x.pump.last.Store(true)
+		}
 		if chunked {
 			err = x.pump.writeChunk(up, data)
 		} else {
@@ -130,6 +137,13 @@ func (p *pump) writeChunk(up *upstream.Conn, data []byte) error {
 	return err
 }
 
+// writeLastChunk ends a chunked body.
+func (p *pump) writeLastChunk(up *upstream.Conn, trailers []head.Field) error {
+	p.frame = h1.AppendLastChunk(p.frame[:0], trailers)
+	_, err := up.Write(p.frame)
+	return err
+}
+
 // endPump stops a pump that is still under way when its exchange is over:
 // whatever it waits for will not come any more.
 func (x *exchange) endPump() {
@@ -137,7 +151,7 @@ func (x *exchange) endPump() {
 	if !p.started {
 		return
 	}
-	if !p.ended.Load() {
+	if p.unfinished() {
 		x.close = true // the rest of the body stands before the next request
 		x.up.Abort()
 		x.down.stopReading()

@@ -30,7 +30,7 @@ func (x *exchange) relay() {
 // closeUnread lets the client's connection end after a response that comes
 // before the request's end: the client may never send the rest.
 func (x *exchange) closeUnread() {
-	if x.pump.started && !x.pump.ended.Load() {
+	if x.pump.unfinished() {
 		x.close = true
 	}
 }
@@ -146,9 +146,7 @@ func (x *exchange) endRelay(r relayResult) {
 
 // requestSent reports whether the endpoint got the whole request: its
 // connection is of no use else.
-func (x *exchange) requestSent() bool {
-	return !x.streamed || x.down.bodyDone() && x.pump.client == nil
-}
+func (x *exchange) requestSent() bool { return !x.streamed || x.pump.whole }
 
 // failureReplies are the answers to a request that no endpoint answered.
 var failureReplies = [...]struct {

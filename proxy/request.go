@@ -17,8 +17,6 @@ const httpInterim = head.HTTP11
 // appendRequest writes the request as it goes to the endpoint: the head, and
 // the body too if all of it is here and not long.
 func (x *exchange) appendRequest(dst []byte) []byte {
-	body, whole := x.down.bodyWhole()
-	x.streamed = x.req.Length != 0 && (!whole || len(body) > maxInlineBody)
 	dst = h1.AppendRequestLine(dst, x.req.Method, x.targetUpstream())
 	dst = h1.AppendField(dst, "Host", x.hostUpstream())
 	dst = x.appendClientFields(dst)
@@ -27,11 +25,22 @@ func (x *exchange) appendRequest(dst []byte) []byte {
 	dst = x.appendDecision(dst)
 	dst = x.appendFraming(dst)
 	dst = append(dst, h1.CRLF...)
-	if !x.streamed && len(body) > 0 {
+	if x.req.Length != 0 && !x.streamed {
+		body, _ := x.down.bodyWhole()
 		dst = append(dst, body...)
 		x.bytesIn = int64(len(body))
 	}
 	return dst
+}
+
+// isStreamed reports whether the request's body has to be sent apart from its
+// head.
+func (x *exchange) isStreamed() bool {
+	if x.req.Length == 0 {
+		return false
+	}
+	body, whole := x.down.bodyWhole()
+	return !whole || len(body) > maxInlineBody
 }
 
 // maxInlineBody is the longest body, in bytes, that is sent in one write with
@@ -55,8 +64,8 @@ func (x *exchange) targetUpstream() string {
 
 // hostUpstream returns the Host that the endpoint is to see.
 func (x *exchange) hostUpstream() string {
-	if h := x.target.Settings.Host; h != "" {
-		return h
+	if x.target.Settings.HostOfEndpoint {
+		return x.up.Endpoint.Address
 	}
 	return x.req.Host
 }

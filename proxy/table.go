@@ -41,11 +41,13 @@ type Settings struct {
 	// Retries is how often a request is tried again; negative for never.
 	Retries int
 	// RetryBudget is the share of a version's requests in flight that may be
-	// retries, 0.2 for 20%; RetryFloor retries are always allowed.
+	// retries, 0.2 for 20%, negative for none; RetryFloor retries are always
+	// allowed.
 	RetryBudget float64
 	RetryFloor  int
-	// Host replaces the Host sent upstream; "" keeps the client's.
-	Host string
+	// HostOfEndpoint sends the endpoint's address as Host instead of the
+	// client's.
+	HostOfEndpoint bool
 }
 
 // DefaultSettings are the settings of a service that says nothing.

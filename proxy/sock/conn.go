@@ -26,6 +26,7 @@ type Conn struct {
 	// are made once per connection, since a closure per call would allocate.
 	onRead     func(fd uintptr) bool
 	onExchange func(fd uintptr) bool
+	onEach     func(fd uintptr) bool
 	onQuiet    func(fd uintptr)
 	onRescue   func(fd uintptr)
 	in         *buffer.Buffer
@@ -33,6 +34,7 @@ type Conn struct {
 	out        []byte
 	wrote      int
 	outErr     error
+	handle     func() bool
 	quiet      bool
 	blind      atomic.Uint32 // how an Exchange's wait stands; see the blind constants
 
@@ -52,7 +54,7 @@ func New(nc net.Conn) *Conn {
 		}
 	}
 	if c.raw != nil {
-		c.onRead, c.onExchange = c.readReady, c.exchangeReady
+		c.onRead, c.onExchange, c.onEach = c.readReady, c.exchangeReady, c.eachReady
 		c.onQuiet = func(fd uintptr) { c.quiet = peek(fd) == syscall.EAGAIN }
 		c.onRescue = func(fd uintptr) { c.readReady(fd) }
 	}

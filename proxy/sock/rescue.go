@@ -2,7 +2,7 @@ package sock
 
 import "syscall"
 
-// How the wait of an Exchange stands, in Conn.blind. The wait is entered
+// How the wait of an Exchange or of Each stands, in Conn.blind. The wait is entered
 // without a read, so what the peer did before the write may never be reported:
 // bytes that nobody asked for, or the end of its direction while it reads on
 // (a lingering close). Looking before each write would cost the system call
@@ -42,9 +42,7 @@ func (s *shard) rescue() {
 // afterRescue undoes what rescue did to a connection, and reads what its wait
 // has missed.
 func (c *Conn) afterRescue(err error) error {
-	c.shard.mu.Lock() // the sweeper is done with the connection
-	c.ResumeReading()
-	c.shard.mu.Unlock()
+	c.endRescue()
 	if err == nil {
 		return nil
 	}

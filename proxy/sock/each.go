@@ -1,0 +1,90 @@
+package sock
+
+import (
+	"io"
+	"syscall"
+
+	"sluice/proxy/buffer"
+)
+
+// Each reads what the peer sends into b, empty until then, and calls handle
+// after each read, until handle returns false; then it returns nil. Handle
+// takes all bytes that it returns true for. The error is as Fill's, from a wait
+// or a read.
+//
+// Between two calls of handle nothing is read in vain: the whole runs inside
+// one RawConn.Read, which forgets readiness only when it begins, so that what
+// arrives while handle works ends the wait after it. Handle may write to the
+// connection, but it must not read from it by any other method: they would wait
+// for this one.
+func (c *Conn) Each(b *buffer.Buffer, handle func() bool) error {
+	if c.raw == nil {
+		for {
+			if err := c.Fill(b); err != nil {
+				return err
+			}
+			if !handle() {
+				return nil
+			}
+		}
+	}
+	c.in, c.readErr, c.handle = b, nil, handle
+	err := c.raw.Read(c.onEach)
+	for c.blind.Swap(seeing) == rescued {
+		c.endRescue()
+		if err != nil { // the wait was ended for what it had missed
+			err = c.raw.Read(c.onEach)
+		}
+	}
+	c.in, c.handle = nil, nil
+	if err != nil {
+		return err
+	}
+	return c.readErr
+}
+
+// eachReady is Each's step on a readable socket.
+//
+// A read that doesn't fill the memory has taken all there was, but what came
+// with it may have been more than bytes: the end of the stream. One notice
+// tells of both, and a wait after the read would be told nothing. The sweeper
+// finds such waits (see rescue).
+func (c *Conn) eachReady(fd uintptr) bool {
+	if c.blind.Swap(seeing) == rescued {
+		c.endRescue()
+	}
+	for {
+		space := c.in.Space()
+		n, err := syscall.Read(int(fd), space)
+		switch {
+		case n > 0:
+			c.in.Wrote(n)
+			if !c.handle() {
+				return true
+			}
+			if n == len(space) {
+				continue
+			}
+			c.in.Release()
+			c.blind.Store(waiting)
+			return false
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			c.in.Release()
+			return false
+		case err == nil:
+			err = io.EOF
+		}
+		c.in.Release()
+		c.readErr = err
+		return true
+	}
+}
+
+// endRescue lets a connection wait again that the sweeper has woken.
+func (c *Conn) endRescue() {
+	c.shard.mu.Lock() // the sweeper is done with the connection
+	c.ResumeReading()
+	c.shard.mu.Unlock()
+}
