@@ -207,8 +207,11 @@ func (x *exchange) countPin() {
 		return
 	}
 	x.target.Stats.PinMade(x.peer.shard)
-	if x.dec.MovedFrom != nil {
-		x.table.Targets[x.dec.MovedFrom.Slot].Stats.PinMoved(x.peer.shard)
+	if from := x.dec.MovedFrom; from != nil {
+		x.table.Targets[from.Slot].Stats.PinMoved(x.peer.shard)
+	}
+	if v := x.dec.Voided; v != nil {
+		x.table.Targets[v.Slot].Stats.PinsVoided(x.peer.shard)
 	}
 }
 

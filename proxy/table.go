@@ -27,7 +27,7 @@ type Target struct {
 	Shape string
 
 	constant []byte       // the fields that every request to this version carries
-	retries  *retryBudget // of the requests under this table
+	retries  *retryBudget // of the requests under way
 }
 
 // Settings say how a service's endpoints are treated. Zero values take the
@@ -85,13 +85,47 @@ func (s Settings) withDefaults() Settings {
 func NewTable(snapshot *routing.Snapshot, targets []Target) *Table {
 	for _, svc := range snapshot.Services() {
 		for _, v := range svc.Versions {
-			t := &targets[v.Slot]
-			t.Settings = t.Settings.withDefaults()
-			t.retries = new(retryBudget)
-			t.constant = appendConstant(nil, v.Name, t.Shape)
+			targets[v.Slot].prepare(v.Name, nil)
 		}
 	}
 	return &Table{Routing: snapshot, Targets: targets}
+}
+
+// With returns the table of a snapshot that differs from that of t in some
+// services alone, by their names. changed holds, by slot, where the versions of
+// these are reached; a slot that they left gets the zero Target. All else is as
+// in t.
+func (t *Table) With(snapshot *routing.Snapshot, services []string, changed map[int]Target) *Table {
+	size := len(t.Targets)
+	for slot := range changed {
+		size = max(size, slot+1)
+	}
+	targets := make([]Target, size)
+	copy(targets, t.Targets)
+	for slot, target := range changed {
+		targets[slot] = target
+	}
+	for _, name := range services {
+		for _, v := range snapshot.Service(name).Versions {
+			var before *Target
+			if v.Slot < len(t.Targets) {
+				before = &t.Targets[v.Slot]
+			}
+			targets[v.Slot].prepare(v.Name, before)
+		}
+	}
+	return &Table{Routing: snapshot, Targets: targets}
+}
+
+// prepare completes the target of a version. before is what stood in its slot;
+// the retries under way to the same endpoints still count. Nil: nothing.
+func (t *Target) prepare(version string, before *Target) {
+	t.Settings = t.Settings.withDefaults()
+	t.constant = appendConstant(nil, version, t.Shape)
+	t.retries = new(retryBudget)
+	if before != nil && before.Cluster == t.Cluster && before.retries != nil {
+		t.retries = before.retries
+	}
 }
 
 // appendConstant writes the fields that depend on the version alone.
