@@ -3,9 +3,11 @@ package proxy
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // rig is a proxy over real sockets: one service "web" whose versions lead to
-// the given addresses.
+// the given addresses, separated by commas where a version has several.
 type rig struct {
 	t        *testing.T
 	srv      *Server
@@ -30,6 +32,9 @@ type rig struct {
 	listener ListenerConfig
 	settings Settings
 	service  routing.ServiceConfig
+	upstream upstream.Config // but the names and the endpoints
+	keys     []routing.Key
+	options  Options
 }
 
 // option changes a rig before it starts.
@@ -43,41 +48,54 @@ func newRig(t *testing.T, versions map[string]string, options ...option) *rig {
 	r.stats = stats.New(stats.Options{Reasons: reasons()})
 	r.listener = ListenerConfig{Name: "test", Address: "127.0.0.1:0"}
 	r.service = routing.ServiceConfig{Name: "web", Epoch: 1}
-	for name := range versions {
+	r.upstream.Health.Disabled = true
+	r.options = Options{Stats: r.stats, Access: AccessLog{Mode: AccessOff}}
+	for _, name := range slices.Sorted(maps.Keys(versions)) {
 		r.service.Versions = append(r.service.Versions, routing.VersionConfig{Name: name, Weight: 1})
 	}
 	for _, o := range options {
 		o(r)
 	}
-	var targets []Target
-	for i := range r.service.Versions {
-		v := &r.service.Versions[i]
-		v.Slot = i
-		cluster, err := upstream.New(upstream.Config{
-			Service: "web", Version: v.Name, Endpoints: []string{versions[v.Name]},
-			Health: upstream.HealthConfig{Disabled: true},
-		}, upstream.Deps{})
+	for name, addresses := range versions {
+		cfg := r.upstream
+		cfg.Service, cfg.Version = "web", name
+		if addresses != "" {
+			cfg.Endpoints = strings.Split(addresses, ",")
+		}
+		cluster, err := upstream.New(cfg, upstream.Deps{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.clusters[v.Name] = cluster
-		targets = append(targets, Target{Cluster: cluster, Stats: r.stats.Version("web", v.Name), Settings: r.settings, Shape: v.Writes})
+		r.clusters[name] = cluster
 	}
-	snapshot, err := routing.Build(routing.Config{
-		Routes:   []routing.Route{{Service: "web"}},
-		Services: []routing.ServiceConfig{r.service},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.srv = New(Options{Stats: r.stats, Access: AccessLog{Mode: AccessOff}})
-	r.srv.Swap(NewTable(snapshot, targets))
+	r.srv = New(r.options)
+	r.srv.Swap(r.table())
 	if err := r.srv.Listen([]ListenerConfig{r.listener}); err != nil {
 		t.Fatal(err)
 	}
 	r.addr = r.srv.Addrs()["test"].String()
 	t.Cleanup(r.stop)
 	return r
+}
+
+// table builds the routing table from the rig as it is now.
+func (r *rig) table() *Table {
+	r.t.Helper()
+	var targets []Target
+	for i := range r.service.Versions {
+		v := &r.service.Versions[i]
+		v.Slot = i
+		targets = append(targets, Target{Cluster: r.clusters[v.Name], Stats: r.stats.Version("web", v.Name), Settings: r.settings, Shape: v.Writes})
+	}
+	snapshot, err := routing.Build(routing.Config{
+		Routes:   []routing.Route{{Service: "web"}},
+		Services: []routing.ServiceConfig{r.service},
+		Keys:     r.keys,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return NewTable(snapshot, targets)
 }
 
 func (r *rig) stop() {
