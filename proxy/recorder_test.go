@@ -289,3 +289,6 @@ func joinLines(lines []string) string {
 	}
 	return strings.Join(lines, "\r\n") + "\r\n"
 }
+
+// closeWrite ends this side's direction of a connection.
+func closeWrite(c net.Conn) { c.(interface{ CloseWrite() error }).CloseWrite() }
