@@ -126,7 +126,7 @@ func (x *exchange) send() bool {
 // The time for it is that of all of them together.
 func (x *exchange) awaitResponse() bool {
 	up := x.up
-	for {
+	for interim := 0; ; interim++ {
 		err := h1.ReadResponse(&up.In, up.Conn, x.req.Method, x.upgrading(), &x.res, nil)
 		if !x.heard(err) {
 			return false
@@ -134,12 +134,24 @@ func (x *exchange) awaitResponse() bool {
 		if x.res.Status >= 200 || x.res.Status == 101 {
 			return true
 		}
+		if interim == maxInterim {
+			return x.heard(errTooManyInterim)
+		}
 		if !x.passInterim() {
 			return false
 		}
 		up.In.Drop()
 	}
 }
+
+// maxInterim is how many interim responses may come before the final one: a
+// server that reports its progress every second sends 60 in the time that it
+// has by default.
+const maxInterim = 100
+
+// errTooManyInterim is what an endpoint is refused for that sends no final
+// response.
+var errTooManyInterim = &h1.Error{Status: 502, Reason: "too many interim (1xx) responses"}
 
 // passInterim sends a 1xx response on to a client that understands it (RFC
 // 9110, section 15.2): 1.0 clients don't, and 100 is for those that asked.

@@ -35,6 +35,8 @@ type Conn struct {
 	wrote      int
 	outErr     error
 	handle     func() bool
+	inEach     bool    // handle is running
+	fd         uintptr // while it is
 	quiet      bool
 	blind      atomic.Uint32 // how an Exchange's wait stands; see the blind constants
 
@@ -102,12 +104,21 @@ func (c *Conn) ResumeReading() {
 func (c *Conn) Abort() { c.nc.SetDeadline(longAgo) }
 
 // Reset makes Close end the connection with a reset, so that the peer sees that
-// what it got is not the whole, and aborts it.
+// what it got is not the whole, and aborts it. Over TLS it ends here, without
+// the close_notify that Close would send: that is the end in good order.
 func (c *Conn) Reset() {
-	if c.tcp != nil {
-		c.tcp.SetLinger(0)
+	tcp := c.tcp
+	t, isTLS := c.nc.(*tls.Conn)
+	if isTLS {
+		tcp, _ = t.NetConn().(*net.TCPConn)
+	}
+	if tcp != nil {
+		tcp.SetLinger(0)
 	}
 	c.Abort()
+	if isTLS {
+		t.NetConn().Close()
+	}
 }
 
 // LastWrite writes p to a peer that may have let the connection time out. It
@@ -155,7 +166,7 @@ func (c *Conn) Fill(b *buffer.Buffer) error {
 // before every wait, so that readiness reported earlier is never lost.
 func (c *Conn) readReady(fd uintptr) bool {
 	for {
-		n, err := syscall.Read(int(fd), c.in.Space())
+		n, err := recv(fd, c.in.Space())
 		switch {
 		case n > 0:
 			c.in.Wrote(n)
@@ -222,7 +233,7 @@ func (c *Conn) exchangeReady(fd uintptr) bool {
 		return c.readReady(fd)
 	}
 	for {
-		n, err := syscall.Write(int(fd), c.out)
+		n, err := send(fd, c.out)
 		switch {
 		case n == len(c.out):
 			c.wrote, c.out = n, nil
@@ -240,7 +251,21 @@ func (c *Conn) exchangeReady(fd uintptr) bool {
 }
 
 // Write writes all of p.
-func (c *Conn) Write(p []byte) (int, error) { return c.nc.Write(p) }
+func (c *Conn) Write(p []byte) (int, error) {
+	if !c.inEach {
+		return c.nc.Write(p)
+	}
+	// Inside Each the descriptor is at hand, and held: the plain way is for
+	// what the socket does not take at once, and for errors.
+	n, err := send(c.fd, p)
+	if n == len(p) {
+		return n, nil
+	} else if err != nil {
+		n = 0
+	}
+	m, err := c.nc.Write(p[n:])
+	return n + m, err
+}
 
 // Quiet reports whether the connection is open and has nothing to read, as an
 // idle connection must be before it is used again. It does not wait, and counts
