@@ -4,8 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -18,44 +16,95 @@ var version = "dev"
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// run carries out a command line and returns the exit status: 0 done, 1 failed,
-// 2 called wrongly.
+// run carries out a command line and returns the exit status.
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := newRoot()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
-		return 0
+		return statusDone
 	}
-	fmt.Fprintln(os.Stderr, "sluice:", err)
-	var wrong *usageError
-	if errors.As(err, &wrong) {
-		return 2
-	}
-	return 1
+	asJSON, _ := root.PersistentFlags().GetBool("json")
+	report(os.Stderr, cmd, err, asJSON)
+	return exitStatus(err)
 }
 
-// usageError is returned when a command was called wrongly.
-type usageError struct{ err error }
+const rootHelp = `Sluice is a reverse proxy that keeps several versions of each service live,
+decides for each request which of them answers, and moves traffic from one to
+another, and back, at once.
 
-// Error returns what was wrong.
-func (e *usageError) Error() string { return e.err.Error() }
+"sluice serve" runs it. The other commands ask or change a running one through
+its admin API, but for check and init, which only need the file.
 
-// Unwrap returns the cause.
-func (e *usageError) Unwrap() error { return e.err }
+Exit status:
+  0  done
+  1  refused or failed: standard error says why, and what would work
+  2  called wrongly
+  3  the admin API can't be reached, or did not answer in time
+  4  conflict: the service changed since the revision that the change was for
+"sluice diff" exits with 1 also when file and state part, and "sluice health"
+with 1 whenever the proxy is not ready.
+
+Environment:
+  SLUICE_ADMIN  URL of the admin API, as --admin
+  SLUICE_TOKEN  bearer token for it, as --token, but not seen by "ps"`
+
+const rootExample = `  sluice init demo                     write an example sluice.yaml
+  sluice check                         see whether it is in order
+  sluice serve                         run the proxy
+  sluice status web                    how the versions of web do
+  sluice shift web v2 5%               give v2 5% of new sessions
+  sluice rollback web                  take that back`
 
 // newRoot returns the command tree.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "sluice",
+		Use:           "sluice COMMAND",
 		Short:         "A reverse proxy that keeps several versions of each service live",
+		Long:          rootHelp,
+		Example:       rootExample,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SetOut(cmd.ErrOrStderr())
+			_ = cmd.Help()
+			return usage("which command?")
+		},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newServe())
+	r := addRemoteFlags(root)
+	for _, g := range groups() {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, cmd := range g.commands(r) {
+			cmd.GroupID = g.id
+			root.AddCommand(cmd)
+		}
+	}
+	markFailures(root)
 	return root
+}
+
+// group is commands that the help lists together.
+type group struct {
+	id, title string
+	commands  func(*remote) []*cobra.Command
+}
+
+func groups() []group {
+	return []group{
+		{"run", "Run the proxy:", func(r *remote) []*cobra.Command {
+			return []*cobra.Command{newServe(), newCheck(r), newInit(), newHealth(r), newReload(r)}
+		}},
+		{"see", "See how it goes:", func(r *remote) []*cobra.Command {
+			return []*cobra.Command{newStatus(r), newExplain(r), newHistory(r), newAudit(r), newDiff(r), newWatch(r)}
+		}},
+		{"move", "Move traffic:", func(r *remote) []*cobra.Command {
+			return []*cobra.Command{newShift(r), newWeights(r), newRollback(r), newVersions(r), newDrain(r), newPins(r)}
+		}},
+		{"let", "Let people in:", func(r *remote) []*cobra.Command {
+			return []*cobra.Command{newToken(r), newTokens(r)}
+		}},
+	}
 }
