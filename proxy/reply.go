@@ -26,8 +26,9 @@ func (x *exchange) redirectToClean() {
 	if clean != "" {
 		location += "?" + clean
 	}
-	// A path that begins with two slashes would lead to another host.
-	if len(location) > 1 && location[1] == '/' {
+	// A path that begins with two slashes would lead to another host, and
+	// browsers take a backslash for a slash (WHATWG URL, section 4.4).
+	if len(location) > 1 && (location[1] == '/' || location[1] == '\\') {
 		location = "/." + location
 	}
 	x.values = routing.AppendTokenCookie(x.values[:0], &x.dec, token, x.in.Now, x.peer.tls)

@@ -88,8 +88,8 @@ func (x *exchange) cacheControl() (first *head.Field, public bool) {
 func hasDirective(value, directive string) bool {
 	for rest, item := value, ""; rest != ""; {
 		item, rest, _ = strings.Cut(rest, ",")
-		name, _, _ := strings.Cut(strings.Trim(item, " \t"), "=")
-		if head.EqualFold(name, directive) {
+		name, _, _ := strings.Cut(item, "=")
+		if head.EqualFold(strings.Trim(name, " \t"), directive) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"maps"
 	"net"
@@ -172,4 +173,14 @@ func (r *rig) dial() net.Conn {
 	nc.SetDeadline(time.Now().Add(10 * time.Second))
 	r.t.Cleanup(func() { nc.Close() })
 	return nc
+}
+
+// dialTLS opens a raw connection over TLS to the proxy.
+func (r *rig) dialTLS(config *tls.Config) *tls.Conn {
+	r.t.Helper()
+	c := tls.Client(r.dial(), config)
+	if err := c.Handshake(); err != nil {
+		r.t.Fatal(err)
+	}
+	return c
 }

@@ -36,5 +36,5 @@ func tlsConfigs(t *testing.T) (server, client *tls.Config) {
 	roots := x509.NewCertPool()
 	roots.AddCert(cert)
 	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	return server, &tls.Config{RootCAs: roots}
+	return server, &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
 }
