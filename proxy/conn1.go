@@ -326,6 +326,9 @@ func (c *conn1) spliceBody(to *upstream.Conn) (total int64, err error) {
 		}
 		c.sock.SetTimeout(c.peer.listener.BodyTimeout)
 		to.SetTimeout(c.peer.listener.BodyTimeout)
+		if left <= splicePiece {
+			c.x.pump.lastComing()
+		}
 		moved, err := to.Splice(c.sock, min(left, splicePiece), &c.limIn)
 		c.body.Skip(moved)
 		total += moved

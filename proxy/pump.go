@@ -16,7 +16,7 @@ import (
 type pump struct {
 	started bool          // in this exchange, and not waited for yet
 	done    chan struct{} // gets a token when the pump stops
-	last    atomic.Bool   // all of the body has come from the client: what is left is to send the rest
+	last    atomic.Bool   // the last of the body is being sent, or was
 	failed  atomic.Bool   // client is set
 	client  error         // what went wrong on the client's side
 	whole   bool          // the endpoint got all of the body; read after wait
@@ -59,6 +59,9 @@ func (p *pump) clientFault() error {
 // has sent the last of it, hence last and not done.
 func (p *pump) unfinished() bool { return p.started && !p.last.Load() }
 
+// lastComing tells that what is moved next ends the body.
+func (p *pump) lastComing() { p.last.Store(true) }
+
 // wait blocks until the pump has stopped.
 func (p *pump) wait() {
 	if p.started {
@@ -99,7 +102,7 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 		}
 		data, err := x.down.readBody()
 		if err == io.EOF {
-			x.pump.last.Store(true)
+			x.pump.lastComing()
 			x.pump.whole = !chunked || x.pump.writeLastChunk(up, x.down.bodyTrailers()) == nil
 			return nil
 		}
@@ -112,7 +115,7 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 		}
 		up.SetTimeout(x.target.Settings.ResponseTimeout)
 		if x.down.bodyDone() && !chunked {
-			x.pump.last.Store(true)
+			x.pump.lastComing()
 		}
 		if chunked {
 			err = x.pump.writeChunk(up, data)
@@ -151,12 +154,16 @@ func (x *exchange) endPump() {
 	if !p.started {
 		return
 	}
-	if p.unfinished() {
+	cut := p.unfinished()
+	if cut {
 		x.close = true // the rest of the body stands before the next request
 		x.up.Abort()
 		x.down.stopReading()
 	}
 	p.wait()
+	if cut {
+		p.whole = false // even if the last of it slipped through: the connection is ended
+	}
 	if p.client != nil {
 		x.close = true
 	}

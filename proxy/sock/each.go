@@ -55,11 +55,14 @@ func (c *Conn) eachReady(fd uintptr) bool {
 	}
 	for {
 		space := c.in.Space()
-		n, err := syscall.Read(int(fd), space)
+		n, err := recv(fd, space)
 		switch {
 		case n > 0:
 			c.in.Wrote(n)
-			if !c.handle() {
+			c.inEach, c.fd = true, fd
+			more := c.handle()
+			c.inEach = false
+			if !more {
 				return true
 			}
 			if n == len(space) {
