@@ -1,9 +1,13 @@
 package server
 
 import (
+	"maps"
+	"slices"
+
 	"go.uber.org/zap"
 
 	"sluice/configs"
+	"sluice/proxy"
 	"sluice/routing"
 	"sluice/state"
 	"sluice/stats"
@@ -14,23 +18,33 @@ import (
 func (s *Server) changed(st state.State, _ []state.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.applyErr = s.apply(s.file, st); s.applyErr != nil {
-		s.log.Error("the newest state can't be routed by; the one before stays in force", zap.Error(s.applyErr))
-	}
+	s.apply(sources{s.file, st})
 }
 
-// apply builds the table of a file and a state and swaps it in. The caller
-// holds mu.
-func (s *Server) apply(file *configs.File, st state.State) error {
-	table, err := s.fleet.table(file, overrideKeys(file), st)
-	if err != nil {
-		return err
+// apply builds the table of a file and a state and swaps it in. The table
+// before stays in force where that fails, which should not happen: commands and
+// files are refused before. The caller holds mu.
+func (s *Server) apply(from sources) {
+	if s.closed {
+		return
+	}
+	s.stats.SetStatePending(len(s.keeper.Pending()))
+	var table *proxy.Table
+	names, isPart := s.inForce.changes(from)
+	if isPart {
+		table, s.applyErr = s.fleet.part(s.proxy.Table(), from, names)
+	} else {
+		names = slices.Collect(maps.Keys(s.fleet.members))
+		table, s.applyErr = s.fleet.whole(from)
+	}
+	if s.applyErr != nil {
+		s.log.Error("the newest state can't be routed by; the one before stays in force", zap.Error(s.applyErr))
+		return
 	}
 	s.proxy.Swap(table)
-	s.fleet.retire(file, st)
-	s.stats.SetTableRevision(st.Revision)
-	s.stats.SetStatePending(len(s.keeper.Pending()))
-	return nil
+	s.inForce = from
+	s.fleet.retire(names, from.file, from.state)
+	s.stats.SetTableRevision(from.state.Revision)
 }
 
 // overrideKeys translates the keys of override tokens.

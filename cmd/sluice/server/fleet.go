@@ -1,8 +1,12 @@
 package server
 
 import (
-	"errors"
 	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
 
 	"sluice/configs"
 	"sluice/proxy"
@@ -12,17 +16,28 @@ import (
 	"sluice/stats"
 )
 
-// fleet is what outlives a table: the connection pools of each version and the
-// remembered pins of each service.
+// fleet is what outlives a table: the way to each version, with its
+// connections and its slot, and the remembered pins of each service.
 type fleet struct {
-	stats    *stats.Registry
-	deps     upstream.Deps
-	clusters map[versionKey]*upstream.Cluster
-	pins     map[string]pinTable
+	log     *zap.Logger
+	stats   *stats.Registry
+	onEvent func(upstream.Event)
+
+	members map[string]map[string]*member // by service and version
+	pins    map[string]pinTable
+	size    int   // slots ever given out
+	free    []int // those of them that nobody has
+	retired retired
 }
 
-// versionKey names a version of a service.
-type versionKey struct{ service, version string }
+// member is a version as the data path reaches it, from when it is registered
+// until it is removed.
+type member struct {
+	slot    int // of the version in every table
+	cluster *upstream.Cluster
+	config  upstream.Config // of the cluster
+	stats   *stats.Version
+}
 
 // pinTable is a service's table of pins and the capacity that it was made for.
 type pinTable struct {
@@ -30,58 +45,82 @@ type pinTable struct {
 	capacity int
 }
 
-func newFleet(r *stats.Registry, deps upstream.Deps) fleet {
-	return fleet{stats: r, deps: deps, clusters: map[versionKey]*upstream.Cluster{}, pins: map[string]pinTable{}}
+func newFleet(log *zap.Logger, r *stats.Registry, onEvent func(upstream.Event)) fleet {
+	return fleet{
+		log: log, stats: r, onEvent: onEvent,
+		members: map[string]map[string]*member{}, pins: map[string]pinTable{},
+	}
 }
 
-// table builds the routing table of a file and a state. Clusters of versions
-// that stay are kept, with their connections; retire closes those of versions
-// that went, when the table is in force. On an error nothing has changed but
-// that clusters of new versions exist.
-func (f *fleet) table(file *configs.File, keys []routing.Key, st state.State) (*proxy.Table, error) {
-	config := routingConfig(file, keys, st)
-	var targets []proxy.Target
-	var errs []error
-	for i := range config.Services {
-		service := &config.Services[i]
-		declared := file.Services[service.Name]
-		service.Pins = f.pinTable(service.Name, declared)
-		for _, v := range service.Versions { // in the order of their slots
-			target, err := f.target(service.Name, declared, st.Services[service.Name].Versions[v.Name])
-			if err != nil {
-				errs = append(errs, err)
-			}
-			targets = append(targets, target)
+// member returns a version's member, brought up to date. A version that this
+// build can't reach, as a state written by another build may have it, is one
+// without endpoints: it must not keep the other versions from being changed.
+func (f *fleet) member(service string, declared *configs.Service, v *state.Version) (*member, error) {
+	config := clusterConfig(service, declared, v)
+	m := f.members[service][v.Name]
+	if m != nil && sameConfig(config, m.config) {
+		return m, nil
+	}
+	wanted := config
+	if err := config.Validate(); err != nil {
+		f.log.Error("a version is served without endpoints, since they can't be reached",
+			zap.String("service", service), zap.String("version", v.Name), zap.Error(err))
+		config.Endpoints = nil
+	}
+	if m == nil {
+		return f.join(service, v.Name, wanted, config)
+	}
+	m.config = wanted
+	return m, m.cluster.Update(config)
+}
+
+// join makes the member of a version that is new.
+func (f *fleet) join(service, version string, wanted, config upstream.Config) (*member, error) {
+	m := &member{config: wanted, stats: f.stats.Version(service, version)}
+	var err error
+	m.cluster, err = upstream.New(config, upstream.Deps{Log: f.log, OnEvent: func(e upstream.Event) {
+		if e.Kind == upstream.Ejected {
+			m.stats.Ejected(1)
 		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	snapshot, err := routing.Build(config)
+		f.onEvent(e)
+	}})
 	if err != nil {
 		return nil, err
 	}
-	return proxy.NewTable(snapshot, targets), nil
+	if n := len(f.free); n > 0 {
+		m.slot, f.free = f.free[n-1], f.free[:n-1]
+	} else {
+		m.slot = f.size
+		f.size++
+	}
+	if f.members[service] == nil {
+		f.members[service] = map[string]*member{}
+	}
+	f.members[service][version] = m
+	return m, nil
 }
 
-// target returns what a version is reached by, its cluster brought up to date.
-func (f *fleet) target(service string, declared *configs.Service, v *state.Version) (proxy.Target, error) {
-	config := clusterConfig(service, declared, v)
-	key := versionKey{service, v.Name}
-	cluster := f.clusters[key]
-	var err error
-	if cluster == nil {
-		if cluster, err = upstream.New(config, f.deps); err == nil {
-			f.clusters[key] = cluster
-		}
-	} else {
-		err = cluster.Update(config)
+// sameConfig tells whether two clusters are configured alike.
+func sameConfig(a, b upstream.Config) bool {
+	return slices.Equal(a.Endpoints, b.Endpoints) && a.Health == b.Health && a.Outlier == b.Outlier &&
+		a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout && a.MaxConnections == b.MaxConnections
+}
+
+// cluster returns the endpoints of a version, nil if it has no member.
+func (f *fleet) cluster(service, version string) *upstream.Cluster {
+	if m := f.members[service][version]; m != nil {
+		return m.cluster
 	}
-	t := proxy.Target{Cluster: cluster, Stats: f.stats.Version(service, v.Name), Settings: settings(declared)}
+	return nil
+}
+
+// target returns the member as the data path sees it.
+func (m *member) target(declared *configs.Service, v *state.Version) proxy.Target {
+	t := proxy.Target{Cluster: m.cluster, Stats: m.stats, Settings: settings(declared)}
 	if v.Spec.Shape != nil {
 		t.Shape = v.Spec.Shape.Writes
 	}
-	return t, err
+	return t
 }
 
 // pinTable returns the table of a service whose sessions have keys of the
@@ -100,56 +139,72 @@ func (f *fleet) pinTable(service string, declared *configs.Service) *routing.Pin
 	return p.table
 }
 
-// retire closes what the state no longer has.
-func (f *fleet) retire(file *configs.File, st state.State) {
-	for key, cluster := range f.clusters {
-		svc := st.Services[key.service]
-		if svc != nil && svc.Versions[key.version] != nil && file.Services[key.service] != nil {
-			continue
+// retire lets go what a file and a state no longer have, among these services.
+func (f *fleet) retire(services []string, file *configs.File, st state.State) {
+	for _, name := range services {
+		svc := st.Services[name]
+		if svc == nil || file.Services[name] == nil {
+			svc = &state.Service{}
+			delete(f.pins, name)
 		}
-		cluster.Close()
-		delete(f.clusters, key)
-		f.stats.Forget(key.service, key.version)
+		for version, m := range f.members[name] {
+			if svc.Versions[version] != nil {
+				continue
+			}
+			delete(f.members[name], version)
+			f.free = append(f.free, m.slot)
+			f.stats.Forget(name, version)
+			f.retired.add(m.cluster)
+		}
+		if len(f.members[name]) == 0 {
+			delete(f.members, name)
+		}
 	}
-	maps.DeleteFunc(f.pins, func(service string, _ pinTable) bool { return file.Services[service] == nil })
 }
 
-// close closes everything.
+// close closes every cluster.
 func (f *fleet) close() {
-	for _, c := range f.clusters {
+	for _, versions := range f.members {
+		for _, m := range versions {
+			m.cluster.Close()
+		}
+	}
+	f.retired.close()
+}
+
+// retireAfter is how long a version that was removed still gives connections:
+// requests that the table before has decided come a moment later.
+const retireAfter = 5 * time.Second
+
+// retired are the clusters that no table has any more and that are still open.
+// The zero value is empty.
+type retired struct {
+	mu   sync.Mutex
+	open map[*upstream.Cluster]*time.Timer
+}
+
+// add closes a cluster when its time has come.
+func (r *retired) add(c *upstream.Cluster) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open == nil {
+		r.open = map[*upstream.Cluster]*time.Timer{}
+	}
+	r.open[c] = time.AfterFunc(retireAfter, func() {
+		c.Close()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.open, c)
+	})
+}
+
+// close closes at once what is left.
+func (r *retired) close() {
+	r.mu.Lock()
+	left := maps.Clone(r.open)
+	r.mu.Unlock()
+	for c, timer := range left {
+		timer.Stop()
 		c.Close()
 	}
-}
-
-// clusterConfig says how a version's endpoints are reached.
-func clusterConfig(service string, f *configs.Service, v *state.Version) upstream.Config {
-	return upstream.Config{
-		Service: service, Version: v.Name, Endpoints: v.Spec.Endpoints,
-		ConnectTimeout: f.Upstream.ConnectTimeout, IdleTimeout: f.Upstream.IdleTimeout,
-		MaxConnections: f.Upstream.MaxConnections,
-		Health: upstream.HealthConfig{
-			Path: f.Health.Path, Host: f.Health.Host, Interval: f.Health.Interval, Timeout: f.Health.Timeout,
-			Fall: f.Health.Fall, Rise: f.Health.Rise, Disabled: f.Health.Disabled,
-		},
-		Outlier: upstream.OutlierConfig{
-			Consecutive: f.Outlier.Consecutive, Base: f.Outlier.Base,
-			MaxPercent: f.Outlier.MaxPercent, Disabled: f.Outlier.MaxPercent == 0,
-		},
-	}
-}
-
-// settings says how a service's endpoints are treated.
-func settings(f *configs.Service) proxy.Settings {
-	s := proxy.Settings{
-		ResponseTimeout: f.Upstream.ResponseTimeout, Retries: f.Upstream.Retries,
-		RetryBudget: f.Upstream.RetryBudget, HostOfEndpoint: f.Upstream.Host == configs.HostEndpoint,
-	}
-	// Zero means the default to the proxy, and none in the file.
-	if s.Retries == 0 {
-		s.Retries = -1
-	}
-	if s.RetryBudget == 0 {
-		s.RetryBudget = -1
-	}
-	return s
 }

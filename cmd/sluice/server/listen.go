@@ -3,9 +3,7 @@ package server
 import (
 	"crypto/tls"
 	"fmt"
-	"net"
 
-	"sluice/admin"
 	"sluice/configs"
 	"sluice/proxy"
 	"sluice/proxy/h1"
@@ -56,34 +54,4 @@ func accessLog(l configs.AccessLog) proxy.AccessLog {
 		configs.AccessSampled: proxy.AccessSampled, configs.AccessAll: proxy.AccessAll,
 	}
 	return proxy.AccessLog{Mode: modes[l.Mode], Sample: l.Sample}
-}
-
-// startAdmin makes the admin API and binds its address.
-func (s *Server) startAdmin(version string) error {
-	var tokens *admin.Tokens
-	var err error
-	if path := s.file.Admin.TokensFile; path != "" {
-		if tokens, err = admin.OpenTokens(path, s.log, s.now); err != nil {
-			return fmt.Errorf("admin.tokens_file: %w", err)
-		}
-	}
-	if err = admin.CheckAddress(s.file.Admin.Address, tokens != nil, false); err != nil {
-		return err
-	}
-	if tokens == nil {
-		s.log.Warn("the admin API asks for no token: everybody on this machine may change traffic; admin.tokens_file restricts it")
-	}
-	s.admin, err = admin.New(admin.Options{
-		Control: s.keeper, Live: live{s}, Explain: s.explain, SignToken: s.signToken(), Ready: s.ready,
-		Metrics: s.metrics(), Diff: s.diff, Reload: s.Reload, Tokens: tokens, Log: s.log, Now: s.now, Version: version,
-	})
-	if err != nil {
-		return err
-	}
-	ln, err := net.Listen("tcp", s.file.Admin.Address)
-	if err != nil {
-		return fmt.Errorf("admin.address: %w", err)
-	}
-	s.adminNet, s.adminHTTP = ln, s.admin.HTTP()
-	return nil
 }

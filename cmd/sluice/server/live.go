@@ -59,18 +59,18 @@ func (s *Server) numbers(v *stats.VersionStats) api.Numbers {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if cluster := s.fleet.clusters[versionKey{v.Service, v.Version}]; cluster != nil {
+	if cluster := s.fleet.cluster(v.Service, v.Version); cluster != nil {
 		n.Healthy, n.Total = cluster.Counts()
 	}
 	return n
 }
 
-// ready tells whether this instance can serve, and what is amiss. What was
-// refused or is not durable doesn't make it less ready: the state before is in
-// force.
+// ready tells whether this instance can serve, and what is amiss. A file that
+// was refused, or a change that is not durable, doesn't make it less ready: it
+// serves by what is in force. One that stops is not ready.
 func (s *Server) ready() api.Readiness {
 	pending := s.keeper.Pending()
-	r := api.Readiness{Ready: true, Durable: len(pending) == 0}
+	r := api.Readiness{Durable: len(pending) == 0}
 	for _, p := range pending {
 		r.Pending = append(r.Pending, fmt.Sprintf("%s by %s: %v", p.Command.Kind(), p.Meta.By, p.Err))
 	}
@@ -84,7 +84,7 @@ func (s *Server) ready() api.Readiness {
 		r.ConfigError = err.Error()
 	}
 	r.Down = s.down()
-	r.Ready = s.applyErr == nil
+	r.Ready = s.applyErr == nil && !s.stopping
 	return r
 }
 
@@ -96,7 +96,7 @@ func (s *Server) down() []string {
 	for _, name := range slices.Sorted(maps.Keys(st.Services)) {
 		usable := false
 		for _, v := range st.Services[name].Versions {
-			cluster := s.fleet.clusters[versionKey{name, v.Name}]
+			cluster := s.fleet.cluster(name, v.Name)
 			usable = usable || v.Weight > 0 && cluster != nil && cluster.Usable()
 		}
 		if !usable {

@@ -5,25 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"go.uber.org/zap"
 
 	"sluice/admin/api"
 	"sluice/configs"
-	"sluice/routing"
-	"sluice/state"
 )
 
-// Watch reloads the file whenever it changes, until ctx ends.
+// Watch reloads the file whenever it changes, until ctx ends or Stop begins.
 func (s *Server) Watch(ctx context.Context) (*configs.Watcher, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	context.AfterFunc(s.following, cancel)
 	s.mu.Lock()
 	file := s.file
 	s.mu.Unlock()
-	return configs.Watch(ctx, file, func(f *configs.File, err error) {
-		if err := s.take(ctx, f, err); err == nil {
-			s.log.Info("the file was reloaded", zap.String("file", file.Name()))
-		}
+	w, err := configs.Watch(ctx, file, func(f *configs.File, err error) {
+		_ = s.take(ctx, f, err) // told to all who want to know
 	})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	s.running.Go(func() {
+		defer cancel()
+		<-w.Done()
+	})
+	return w, nil
 }
 
 // Reload reads the file anew. An error means that nothing changed.
@@ -35,10 +43,16 @@ func (s *Server) Reload(ctx context.Context) error {
 	return s.take(ctx, f, err)
 }
 
+// errStopping is returned for a reload that comes after Stop.
+var errStopping = errors.New("the server is stopping")
+
 // take puts a file in force, or says why not, to whoever wants to know.
 func (s *Server) take(ctx context.Context, f *configs.File, err error) error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	if s.following.Err() != nil {
+		return errStopping
+	}
 	if err == nil {
 		err = s.replace(ctx, f)
 	}
@@ -48,6 +62,7 @@ func (s *Server) take(ctx context.Context, f *configs.File, err error) error {
 	event := api.ConfigEvent{At: s.now(), Revision: s.keeper.State().Revision}
 	if err == nil {
 		s.stats.Reloaded()
+		s.log.Info("the file was reloaded", zap.String("file", f.Name()))
 	} else {
 		s.stats.ReloadFailed()
 		s.log.Error("the file is refused; the one before stays in force", zap.Error(err))
@@ -57,59 +72,45 @@ func (s *Server) take(ctx context.Context, f *configs.File, err error) error {
 	return err
 }
 
-// replace puts a file in force, all of it or nothing: first all that can be
-// tried without effect, then the listeners, then the state.
+// replace puts a file in force, all of it or nothing: first what can be tried
+// without effect, then the listeners that are new, then the state and the table,
+// and at last the listeners that go.
 func (s *Server) replace(ctx context.Context, f *configs.File) error {
-	if err := Check(f, s.log); err != nil {
+	if err := servable(f); err != nil {
+		return err
+	}
+	if err := fits(f, s.keeper.State(), s.fileMeta()); err != nil {
 		return err
 	}
 	listeners, err := listenerConfigs(f)
 	if err != nil {
 		return err
 	}
-	if err := s.rehearse(f); err != nil {
+	if err := s.proxy.Listen(slices.Concat(s.listeners, listeners)); err != nil {
 		return err
 	}
 	old := s.swapFile(f)
-	if err := s.proxy.Listen(listeners); err != nil {
-		s.swapFile(old)
-		return err
-	}
 	if _, err := s.keeper.Do(ctx, declare(f), s.fileMeta()); err != nil {
 		s.swapFile(old)
-		return errors.Join(fmt.Errorf("%s: %w", f.Name(), err), s.restore(old))
+		return errors.Join(fmt.Errorf("%s: %w", f.Name(), err), s.proxy.Listen(s.listeners), s.applyFile())
 	}
+	err = errors.Join(s.applyFile(), s.proxy.Listen(listeners))
+	s.listeners = listeners
+	logNotes(s.log, newNotes(f, old))
 	s.noteRestart(old, f)
+	return err
+}
+
+// applyFile makes the table that of the present file and state, if it isn't yet:
+// a file that changed nothing of the state calls nothing.
+func (s *Server) applyFile() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.applyErr = s.apply(f, s.keeper.State())
+	s.apply(sources{s.file, s.keeper.State()})
 	return s.applyErr
 }
 
-// rehearse tries the file against the present state without effect.
-func (s *Server) rehearse(f *configs.File) error {
-	st, _, err := state.Apply(s.keeper.State(), declare(f), s.fileMeta())
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.Name(), err)
-	}
-	if _, err = routing.Build(routingConfig(f, overrideKeys(f), st)); err != nil {
-		return fmt.Errorf("%s: %w", f.Name(), err)
-	}
-	return nil
-}
-
-// restore brings the listeners and the table of a file back.
-func (s *Server) restore(f *configs.File) error {
-	listeners, err := listenerConfigs(f)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return errors.Join(s.proxy.Listen(listeners), s.apply(f, s.keeper.State()))
-}
-
-// swapFile makes a file the one that tables are built of, and returns the one
+// swapFile makes a file the one that tables are made of, and returns the one
 // before.
 func (s *Server) swapFile(f *configs.File) *configs.File {
 	s.mu.Lock()
@@ -119,15 +120,14 @@ func (s *Server) swapFile(f *configs.File) *configs.File {
 	return old
 }
 
-// noteRestart says which changes of a file wait for a restart.
+// noteRestart says which changes of a file wait for a restart, once.
 func (s *Server) noteRestart(old, f *configs.File) {
-	for what, differ := range map[string]bool{
-		"admin": !reflect.DeepEqual(old.Admin, f.Admin),
-		"state": !reflect.DeepEqual(old.State, f.State),
-		"log":   !reflect.DeepEqual(old.Log, f.Log),
-	} {
-		if differ {
-			s.log.Warn("a change of the file waits for a restart", zap.String("section", what))
+	waits := func(section string, now, before, started any) {
+		if !reflect.DeepEqual(now, started) && !reflect.DeepEqual(now, before) {
+			s.log.Warn("a change of the file waits for a restart", zap.String("section", section))
 		}
 	}
+	waits("admin", f.Admin, old.Admin, s.started.Admin)
+	waits("state", f.State, old.State, s.started.State)
+	waits("log", f.Log, old.Log, s.started.Log)
 }

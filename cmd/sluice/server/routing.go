@@ -2,35 +2,14 @@ package server
 
 import (
 	"cmp"
-	"maps"
-	"slices"
 
 	"sluice/configs"
 	"sluice/routing"
 	"sluice/state"
 )
 
-// routingConfig joins a file and a state to what routing builds a snapshot of.
-// A service that only one of them knows is left out: a reload is on its way.
-func routingConfig(file *configs.File, keys []routing.Key, st state.State) routing.Config {
-	config := routing.Config{Revision: st.Revision, Keys: keys, Routes: routes(file, st)}
-	slot := 0
-	for _, name := range slices.Sorted(maps.Keys(file.Services)) {
-		svc := st.Services[name]
-		if svc == nil {
-			continue
-		}
-		service := serviceConfig(name, file.Services[name], svc)
-		for i := range service.Versions {
-			service.Versions[i].Slot = slot
-			slot++
-		}
-		config.Services = append(config.Services, service)
-	}
-	return config
-}
-
-// routes translates the file's routes. A file without any has one service.
+// routes translates the file's routes, but those to services that the state
+// does not have: a reload is on its way.
 func routes(file *configs.File, st state.State) []routing.Route {
 	var all []routing.Route
 	for _, r := range file.Routes {

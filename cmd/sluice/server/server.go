@@ -3,11 +3,12 @@
 // they meet.
 //
 // A change's way: a command (from the API or the file) through state.Keeper to
-// the store; the keeper calls apply, which builds a routing.Snapshot of file and
-// state and swaps it in before the command is answered.
+// the store; the keeper calls changed, which builds the table of file and state
+// and swaps it in before the command is answered.
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,16 +17,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 
 	"sluice/admin"
-	"sluice/admin/api"
 	"sluice/configs"
 	"sluice/proxy"
-	"sluice/proxy/upstream"
 	"sluice/state"
 	"sluice/state/bolt"
 	"sluice/state/memory"
@@ -36,7 +32,7 @@ import (
 type Options struct {
 	Log     *zap.Logger // nil: none
 	Version string      // the program's
-	// Store replaces the store that the file names, for tests.
+	// Store replaces the store that the file names, for tests. Stop closes it.
 	Store state.Store
 	// Now is the clock for decisions; nil: time.Now.
 	Now func() time.Time
@@ -52,60 +48,57 @@ type Server struct {
 	proxy  *proxy.Server
 	admin  *admin.Server
 
-	// mu orders what changes the table: commands (the keeper calls apply) and
+	// mu orders what changes the table: commands (the keeper calls changed) and
 	// reloads. What follows is its.
 	mu        sync.Mutex
-	file      *configs.File
+	file      *configs.File // that tables are made of
 	fleet     fleet
-	applyErr  error // why the newest state could not be applied; the one before is in force
-	reloadErr error // why the newest file was refused; the one before is in force
+	inForce   sources // of the table in force
+	applyErr  error   // why the newest state could not be applied; the one before is in force
+	reloadErr error   // why the newest file was refused; the one before is in force
+	stopping  bool    // no longer ready
+	closed    bool    // no table is made any more
 
-	reloading sync.Mutex // one reload at a time
+	reloading sync.Mutex             // one reload at a time; what follows is its
+	listeners []proxy.ListenerConfig // that are open
+
+	started   *configs.File // whose sections admin, state and log are in force
 	adminHTTP *http.Server
 	adminNet  net.Listener
-	stop      context.CancelFunc // ends keeper and watcher
-	running   sync.WaitGroup
 	failed    chan error // what ended the admin listener
+
+	following context.Context // of the file, ends when Stop begins
+	unfollow  context.CancelFunc
+	keeping   context.Context // of the store, ends when all else has
+	unkeep    context.CancelFunc
+	running   sync.WaitGroup
 }
 
 // Start opens the store, takes the file in and begins to serve. The file's
-// listeners accept when it returns.
+// listeners accept when it returns. ctx bounds the start alone; Stop ends what
+// was started.
 func Start(ctx context.Context, file *configs.File, opt Options) (*Server, error) {
-	if opt.Log == nil {
-		opt.Log = zap.NewNop()
+	s := &Server{
+		log: cmp.Or(opt.Log, zap.NewNop()), now: opt.Now,
+		file: file, started: file, failed: make(chan error, 1),
 	}
-	if opt.Now == nil {
-		opt.Now = time.Now
+	if s.now == nil {
+		s.now = time.Now
 	}
-	if err := Check(file, opt.Log); err != nil {
+	if err := Check(file, s.log); err != nil {
 		return nil, err
 	}
-	s := &Server{log: opt.Log, now: opt.Now, file: file, failed: make(chan error, 1)}
+	s.following, s.unfollow = context.WithCancel(context.WithoutCancel(ctx))
+	s.keeping, s.unkeep = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.open(ctx, opt); err != nil {
 		s.abandon()
 		return nil, err
 	}
-	if err := s.begin(ctx, opt); err != nil {
+	if err := s.begin(opt.Version); err != nil {
 		s.abandon()
 		return nil, err
 	}
 	return s, nil
-}
-
-// Check reports what this build can't serve, and logs what it only passes over.
-func Check(file *configs.File, log *zap.Logger) error {
-	for _, w := range file.Warnings {
-		log.Warn("the file is doubtful", zap.String("at", w.Error()))
-	}
-	var fatal []error
-	for _, f := range file.Unsupported() {
-		if f.Fatal {
-			fatal = append(fatal, errors.New(f.String()))
-			continue
-		}
-		log.Warn("the file asks for what has no effect", zap.String("what", f.String()))
-	}
-	return errors.Join(fatal...)
 }
 
 // open makes the parts; nothing is reachable yet.
@@ -118,43 +111,37 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 		return err
 	}
 	s.stats = stats.New(stats.Options{Reasons: reasonNames(), Describe: s.describe})
-	s.fleet = newFleet(s.stats, upstream.Deps{Log: s.log, OnEvent: s.endpointChanged})
-	s.proxy = proxy.New(proxy.Options{
-		Stats: s.stats, Log: s.log, Access: accessLog(s.file.Log.Access),
-	})
+	s.fleet = newFleet(s.log, s.stats, s.endpointChanged)
+	s.proxy = proxy.New(proxy.Options{Stats: s.stats, Log: s.log, Access: accessLog(s.file.Log.Access)})
 	if _, err = s.keeper.Do(ctx, declare(s.file), s.fileMeta()); err != nil {
 		return fmt.Errorf("%s: %w", s.file.Name(), err)
 	}
 	return nil
 }
 
-// begin makes the parts reachable.
-func (s *Server) begin(ctx context.Context, opt Options) error {
-	listeners, err := listenerConfigs(s.file)
-	if err != nil {
+// begin makes the parts reachable: the table first, so that no request comes
+// too early for it.
+func (s *Server) begin(version string) error {
+	var err error
+	if s.listeners, err = listenerConfigs(s.file); err != nil {
 		return err
 	}
-	if err = s.startAdmin(opt.Version); err != nil {
+	if err = s.bindAdmin(version); err != nil {
 		return err
 	}
 	s.keeper.OnChange(s.changed)
 	if s.applyErr != nil {
 		return s.applyErr
 	}
-	if err = s.proxy.Listen(listeners); err != nil {
+	if err = s.proxy.Listen(s.listeners); err != nil {
 		return err
 	}
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.running.Go(func() {
-		if err := s.keeper.Run(ctx); err != nil && ctx.Err() == nil {
+		if err := s.keeper.Run(s.keeping); err != nil {
 			s.log.Error("following the store ended", zap.Error(err))
 		}
 	})
-	s.running.Go(func() {
-		if err := s.adminHTTP.Serve(s.adminNet); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("admin API: %w", err)
-		}
-	})
+	s.running.Go(s.serveAdmin)
 	return nil
 }
 
@@ -190,7 +177,9 @@ func (s *Server) Failed() <-chan error { return s.failed }
 // Stop refuses new connections, lets the requests in flight finish within the
 // file's graceful_stop, and closes everything. The error says what was cut off.
 func (s *Server) Stop() error {
+	s.unfollow()
 	s.mu.Lock()
+	s.stopping = true
 	grace := s.file.GracefulStop
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
@@ -198,21 +187,25 @@ func (s *Server) Stop() error {
 	err := s.proxy.Shutdown(ctx)
 	s.admin.Close()
 	err = errors.Join(err, s.adminHTTP.Shutdown(ctx))
+	for _, p := range s.keeper.Pending() {
+		s.log.Error("a change is lost by the stop, since the store never took it",
+			zap.String("kind", p.Command.Kind()), zap.String("by", p.Meta.By), zap.Error(p.Err))
+	}
 	s.abandon()
 	return err
 }
 
 // abandon closes whatever is open.
 func (s *Server) abandon() {
-	if s.stop != nil {
-		s.stop()
-	}
+	s.unfollow()
+	s.unkeep()
 	if s.adminHTTP != nil {
 		s.adminHTTP.Close()
 		s.adminNet.Close()
 	}
 	s.running.Wait()
 	s.mu.Lock()
+	s.closed = true
 	s.fleet.close()
 	s.mu.Unlock()
 	if s.store != nil {
@@ -220,25 +213,4 @@ func (s *Server) abandon() {
 			s.log.Error("closing the store failed", zap.Error(err))
 		}
 	}
-}
-
-// metrics returns the handler of /metrics.
-func (s *Server) metrics() http.Handler {
-	r := prometheus.NewRegistry()
-	r.MustRegister(stats.Collector(s.stats), collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
-}
-
-// endpointChanged tells the event streams and the statistics of an endpoint.
-func (s *Server) endpointChanged(e upstream.Event) {
-	if e.Kind == upstream.Ejected {
-		s.stats.Version(e.Service, e.Version).Ejected(1)
-	}
-	detail := ""
-	if e.Err != nil {
-		detail = e.Err.Error()
-	}
-	s.admin.PublishHealth(api.HealthEvent{At: e.At, Service: e.Service, Version: e.Version,
-		Endpoint: e.Endpoint, Kind: string(e.Kind), Detail: detail})
 }

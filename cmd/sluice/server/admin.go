@@ -1,0 +1,72 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"sluice/admin"
+	"sluice/admin/api"
+	"sluice/proxy/upstream"
+	"sluice/stats"
+)
+
+// bindAdmin makes the admin API and binds its address.
+func (s *Server) bindAdmin(version string) error {
+	var tokens *admin.Tokens
+	var err error
+	if path := s.file.Admin.TokensFile; path != "" {
+		if tokens, err = admin.OpenTokens(path, s.log, s.now); err != nil {
+			return fmt.Errorf("admin.tokens_file: %w", err)
+		}
+	}
+	if err = admin.CheckAddress(s.file.Admin.Address, tokens != nil, false); err != nil {
+		return fmt.Errorf("admin.address: %w", err)
+	}
+	if tokens == nil {
+		s.log.Warn("the admin API asks for no token: everybody on this machine may change traffic; admin.tokens_file restricts it")
+	}
+	s.admin, err = admin.New(admin.Options{
+		Control: control{s.keeper}, Live: live{s}, Explain: s.explain, SignToken: s.signToken, Ready: s.ready,
+		Metrics: s.metrics(), Diff: s.diff, Reload: s.Reload, Tokens: tokens, Log: s.log, Now: s.now, Version: version,
+	})
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", s.file.Admin.Address)
+	if err != nil {
+		return fmt.Errorf("admin.address: %w", err)
+	}
+	s.adminNet, s.adminHTTP = ln, s.admin.HTTP()
+	return nil
+}
+
+// serveAdmin answers the admin API until Stop.
+func (s *Server) serveAdmin() {
+	if err := s.adminHTTP.Serve(s.adminNet); !errors.Is(err, http.ErrServerClosed) {
+		s.failed <- fmt.Errorf("admin API: %w", err)
+	}
+}
+
+// metrics returns the handler of /metrics.
+func (s *Server) metrics() http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(stats.Collector(s.stats), collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+}
+
+// endpointChanged tells the event streams of an endpoint.
+func (s *Server) endpointChanged(e upstream.Event) {
+	detail := ""
+	if e.Err != nil {
+		detail = e.Err.Error()
+	}
+	s.admin.PublishHealth(api.HealthEvent{At: e.At, Service: e.Service, Version: e.Version,
+		Endpoint: e.Endpoint, Kind: string(e.Kind), Detail: detail})
+}
