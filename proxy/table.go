@@ -93,8 +93,7 @@ func NewTable(snapshot *routing.Snapshot, targets []Target) *Table {
 
 // With returns the table of a snapshot that differs from that of t in some
 // services alone, by their names. changed holds, by slot, where the versions of
-// these are reached; a slot that they left gets the zero Target. All else is as
-// in t.
+// these are reached. All else is as in t.
 func (t *Table) With(snapshot *routing.Snapshot, services []string, changed map[int]Target) *Table {
 	size := len(t.Targets)
 	for slot := range changed {
