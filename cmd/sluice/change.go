@@ -49,7 +49,7 @@ func (r *remote) change(cmd *cobra.Command, call func(context.Context, *client.C
 
 // printChange writes the weights before and after.
 func printChange(w io.Writer, c *api.Change) error {
-	if maps.Equal(c.Before, c.After) {
+	if weightsText(c.Before) == weightsText(c.After) {
 		text := cmp.Or(c.Detail, "changed")
 		if !c.Changed {
 			text = "nothing to change: it is so already"

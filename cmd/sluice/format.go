@@ -34,8 +34,9 @@ func (t table) row(cells ...string) {
 // end writes what the columns waited for.
 func (t table) end() error { return t.w.Flush() }
 
-// plain returns text fit for a line of a terminal.
+// plain returns text fit for one line of a terminal.
 func plain(s string) string {
+	s = strings.ReplaceAll(s, "\n", " ")
 	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return strconv.Quote(s)
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"sluice/admin"
 )
 
 // TestMain lets the scripts run this very program as "sluice".
@@ -25,6 +27,8 @@ func TestMain(m *testing.M) {
 //	await COMMAND…            runs a command until it succeeds, 20 s at most
 //	status N COMMAND…         runs a command that must exit with N
 //	get URL [NAME:VALUE…]     prints the body of a GET
+//	capture NAME              keeps the last output in the environment
+//	grant FILE NAME=ROLE…     writes a token file, and the tokens to the environment
 //	$V1 $V2 $V3               addresses of servers that answer "v1", "v2", "v3"
 //	$PROXY $SLUICE_ADMIN      where the proxy is to listen
 func TestScripts(t *testing.T) {
@@ -33,7 +37,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               setUp,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await": await, "status": status, "get": get,
+			"await": await, "status": status, "get": get, "capture": capture, "grant": grant,
 		},
 	})
 }
@@ -51,6 +55,9 @@ func setUp(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	// Else each of the hundred programs of a script lingers for a second under
+	// the race detector.
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	env.Setenv("PROXY", proxy)
 	env.Setenv("ADMIN", admin)
 	env.Setenv("SLUICE_ADMIN", "http://"+admin)
@@ -124,6 +131,32 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	body, err := io.ReadAll(res.Body)
 	ts.Check(err)
 	fmt.Fprintf(ts.Stdout(), "%d %s", res.StatusCode, body)
+}
+
+// capture keeps the last output in the environment.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: capture NAME")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// grant writes a token file, and the tokens to the environment.
+func grant(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: grant FILE NAME=ROLE...")
+	}
+	var text strings.Builder
+	for _, arg := range args[1:] {
+		name, roleName, _ := strings.Cut(arg, "=")
+		role, err := admin.ParseRole(roleName)
+		ts.Check(err)
+		token, line, err := admin.GenerateToken(name, role)
+		ts.Check(err)
+		ts.Setenv(name, token)
+		fmt.Fprintln(&text, line)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text.String()), 0o600))
 }
 
 // TestHelp holds every command to a help text with an example.

@@ -12,7 +12,7 @@ import (
 // newPins returns the commands about pins.
 func newPins(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "pins void SERVICE VERSION",
+		Use:     "pins COMMAND",
 		Short:   "Make the pins to a version void",
 		Long:    "The commands about the pins that hold sessions on versions.",
 		Example: "  sluice pins void web v2",

@@ -12,7 +12,7 @@ import (
 // newTokens returns the commands about the admin API's own tokens.
 func newTokens(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "tokens new NAME ROLE [SERVICE...]",
+		Use:     "tokens COMMAND",
 		Short:   "Make a token for callers of the admin API",
 		Long:    "The commands about the tokens that callers of the admin API prove themselves by.",
 		Example: "  sluice tokens new ci deployer web",

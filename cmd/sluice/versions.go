@@ -18,7 +18,7 @@ import (
 // newVersions returns the commands about the versions of a service.
 func newVersions(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "versions SERVICE | versions add|rm|list SERVICE ...",
+		Use:   "versions SERVICE",
 		Short: "List, register or remove the versions of a service",
 		Long: `List what the versions of a service are: where they are reached, the data shape
 they write and read, what they provide and require, and their tags. The commands
