@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"sluice/admin/api"
 	"sluice/configs"
@@ -26,18 +27,16 @@ func (s *Server) diff() (api.Diff, error) {
 // differences compares service by service and version by version.
 func differences(file *configs.File, st state.State) []api.Difference {
 	var all []api.Difference
-	for _, name := range slices.Sorted(maps.Keys(st.Services)) {
-		if file.Services[name] == nil {
+	for _, name := range union(file.Services, st.Services) {
+		declared, svc := file.Services[name], st.Services[name]
+		switch {
+		case declared == nil:
 			all = append(all, api.Difference{Service: name, Field: "service", File: "absent", State: "present"})
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(file.Services)) {
-		svc := st.Services[name]
-		if svc == nil {
+		case svc == nil:
 			all = append(all, api.Difference{Service: name, Field: "service", File: "present", State: "absent"})
-			continue
+		default:
+			all = append(all, versionDifferences(name, declared, svc)...)
 		}
-		all = append(all, versionDifferences(name, file.Services[name], svc)...)
 	}
 	return all
 }
@@ -45,26 +44,53 @@ func differences(file *configs.File, st state.State) []api.Difference {
 // versionDifferences compares the versions of a service.
 func versionDifferences(service string, f *configs.Service, s *state.Service) []api.Difference {
 	var all []api.Difference
-	add := func(version, field string, file, state any) {
-		all = append(all, api.Difference{Service: service, Version: version, Field: field, File: fmt.Sprint(file), State: fmt.Sprint(state)})
-	}
-	for _, name := range slices.Sorted(maps.Keys(f.Versions)) {
+	for _, name := range union(f.Versions, s.Versions) {
+		add := func(field, file, state string) {
+			if file != state {
+				all = append(all, api.Difference{Service: service, Version: name, Field: field, File: file, State: state})
+			}
+		}
 		declared, v := f.Versions[name], s.Versions[name]
 		switch {
 		case v == nil:
-			add(name, "version", "present", "absent")
-			continue
-		case v.Weight != declared.Weight:
-			add(name, "weight", declared.Weight, v.Weight)
-		}
-		if !slices.Equal(v.Spec.Endpoints, declared.Endpoints) {
-			add(name, "endpoints", declared.Endpoints, v.Spec.Endpoints)
-		}
-	}
-	for _, name := range s.VersionNames() {
-		if f.Versions[name] == nil {
-			add(name, "version", "absent", fmt.Sprintf("present, weight %d", s.Versions[name].Weight))
+			add("version", "present", "absent")
+		case declared == nil:
+			add("version", "absent", fmt.Sprintf("present, weight %d", v.Weight))
+		default:
+			add("weight", fmt.Sprint(declared.Weight), fmt.Sprint(v.Weight))
+			want, have := specOf(declared), v.Spec
+			add("endpoints", fmt.Sprint(want.Endpoints), fmt.Sprint(have.Endpoints))
+			add("shape", shapeText(want.Shape), shapeText(have.Shape))
+			add("provides", fmt.Sprint(want.Provides), fmt.Sprint(have.Provides))
+			add("requires", mapText(want.Requires), mapText(have.Requires))
+			add("tags", mapText(want.Tags), mapText(have.Tags))
 		}
 	}
 	return all
+}
+
+// union returns the keys of both maps in order.
+func union[A, B any](a map[string]A, b map[string]B) []string {
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+func shapeText(s *state.Shape) string {
+	if s == nil {
+		return "none"
+	}
+	return "writes " + s.Writes + ", reads " + strings.Join(s.Reads, " ")
+}
+
+// mapText writes a map in the order of its keys.
+func mapText[V any](m map[string]V) string {
+	if len(m) == 0 {
+		return "none"
+	}
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, fmt.Sprintf("%s=%v", key, m[key]))
+	}
+	return strings.Join(parts, ", ")
 }

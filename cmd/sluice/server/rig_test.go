@@ -291,3 +291,25 @@ func web(t testing.TB, v1, v2 int, more ...string) string {
 	}
 	return text
 }
+
+// startFile loads a file and starts with it.
+func startFile(t testing.TB, path string, opt Options) (*Server, error) {
+	t.Helper()
+	file, err := configs.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Start(t.Context(), file, opt)
+}
+
+// refuseOne sends a request that is none.
+func (s *sluice) refuseOne() {
+	s.t.Helper()
+	nc, err := net.Dial("tcp", s.Addrs()["edge"].String())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer nc.Close()
+	io.WriteString(nc, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+	io.Copy(io.Discard, nc)
+}
