@@ -188,7 +188,7 @@ func (x *exchange) decide() bool {
 	if x.dec.Failed != nil {
 		x.countFailed()
 	}
-	x.target = &x.table.Targets[x.dec.Version.Slot]
+	x.target = x.table.Targets[x.dec.Version.Slot]
 	x.dec.Remember(x.in.Now)
 	x.countPin()
 	return true

@@ -13,8 +13,9 @@ import (
 // table ends under it.
 type Table struct {
 	Routing *routing.Snapshot
-	// Targets holds, by routing.Version's Slot, where each version is reached.
-	Targets []Target
+	// Targets holds, by routing.Version's Slot, where each version is reached; nil
+	// where no version has the slot.
+	Targets []*Target
 }
 
 // Target is one version as the data path sees it.
@@ -83,48 +84,53 @@ func (s Settings) withDefaults() Settings {
 // NewTable joins a snapshot with its targets: target i serves the version
 // whose Slot is i.
 func NewTable(snapshot *routing.Snapshot, targets []Target) *Table {
+	t := &Table{Routing: snapshot, Targets: make([]*Target, len(targets))}
 	for _, svc := range snapshot.Services() {
 		for _, v := range svc.Versions {
-			targets[v.Slot].prepare(v.Name, nil)
+			t.Targets[v.Slot] = targets[v.Slot].prepared(v.Name, nil)
 		}
 	}
-	return &Table{Routing: snapshot, Targets: targets}
+	return t
 }
 
 // With returns the table of a snapshot that differs from that of t in some
 // services alone, by their names. changed holds, by slot, where the versions of
-// these are reached. All else is as in t.
+// these are reached. All else is shared with t.
 func (t *Table) With(snapshot *routing.Snapshot, services []string, changed map[int]Target) *Table {
 	size := len(t.Targets)
 	for slot := range changed {
 		size = max(size, slot+1)
 	}
-	targets := make([]Target, size)
+	targets := make([]*Target, size)
 	copy(targets, t.Targets)
-	for slot, target := range changed {
-		targets[slot] = target
+	for _, name := range services {
+		for _, v := range t.Routing.Service(name).Versions {
+			targets[v.Slot] = nil
+		}
 	}
 	for _, name := range services {
 		for _, v := range snapshot.Service(name).Versions {
 			var before *Target
 			if v.Slot < len(t.Targets) {
-				before = &t.Targets[v.Slot]
+				before = t.Targets[v.Slot]
 			}
-			targets[v.Slot].prepare(v.Name, before)
+			targets[v.Slot] = changed[v.Slot].prepared(v.Name, before)
 		}
 	}
 	return &Table{Routing: snapshot, Targets: targets}
 }
 
-// prepare completes the target of a version. before is what stood in its slot;
-// the retries under way to the same endpoints still count. Nil: nothing.
-func (t *Target) prepare(version string, before *Target) {
+// prepared returns the target of a version, complete. before is what stood in
+// its slot; the retries under way to the same endpoints still count. Nil:
+// nothing.
+func (t Target) prepared(version string, before *Target) *Target {
 	t.Settings = t.Settings.withDefaults()
 	t.constant = appendConstant(nil, version, t.Shape)
 	t.retries = new(retryBudget)
-	if before != nil && before.Cluster == t.Cluster && before.retries != nil {
+	if before != nil && before.Cluster == t.Cluster {
 		t.retries = before.retries
 	}
+	return &t
 }
 
 // appendConstant writes the fields that depend on the version alone.
