@@ -105,6 +105,26 @@ func TestExitStatuses(t *testing.T) {
 	}
 }
 
+func TestExplain(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"status":404,"reason":"no_route","revision":3,"steps":[{"step":"route","text":"no route matches"}]}`:                                                            "the proxy itself: 404 Not Found (no_route)\n  route  no route matches\npin: -; table of revision 3\n",
+		`{"service":"web","version":"v1","failed":"v2","reason":"failover","pin":"none","steps":[{"step":"failover","decided":true,"text":"v2 has no usable endpoint"}]}`: "web v1; v2 was chosen but has no usable endpoint (failover)\n* failover  v2 has no usable endpoint\npin: none; table of revision 0\n",
+	} {
+		if stdout, stderr, status := call(t, t.Context(), answer(200, body), "explain GET http://a/"); status != statusDone || stdout != want {
+			t.Errorf("%d, %q, %s", status, stdout, stderr)
+		}
+	}
+}
+
+func TestVersionsShowsNeeds(t *testing.T) {
+	stdout, _, _ := call(t, t.Context(), answer(200, `{"name":"web","versions":[{"name":"v1","mode":"dark","origin":"api",
+		"provides":["a","b"],"requires":{"api":["x","y"],"db":["z"]}}]}`), "versions web")
+	const want = "v1       dark  0       api   -          -      a b       api:x api:y db:z  -\n"
+	if !strings.HasSuffix(stdout, want) {
+		t.Errorf("%s, want %s", stdout, want)
+	}
+}
+
 // TestShiftIsBound sees that a shift names the revision whose weights it read.
 func TestShiftIsBound(t *testing.T) {
 	h := func(w http.ResponseWriter, r *http.Request) {

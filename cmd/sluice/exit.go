@@ -143,7 +143,7 @@ func describe(cmd *cobra.Command, err error) *api.Problem {
 			Remedy: "see with sluice status whether a change was made; --timeout waits longer"}
 	case errors.As(err, &lost):
 		return &api.Problem{Title: "unreachable", Detail: err.Error(),
-			Remedy: "is sluice serving there? --admin or SLUICE_ADMIN says where it is"}
+			Remedy: "start sluice serve there, or name another address with --admin or SLUICE_ADMIN"}
 	}
 	return &api.Problem{Title: "failed", Detail: err.Error()}
 }

@@ -14,10 +14,12 @@ import (
 // table writes rows in columns.
 type table struct{ w *tabwriter.Writer }
 
-// newTable begins a table with its headings.
+// newTable begins a table with its headings, if any.
 func newTable(w io.Writer, headings ...string) table {
 	t := table{tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
-	t.row(headings...)
+	if len(headings) > 0 {
+		t.row(headings...)
+	}
 	return t
 }
 

@@ -163,7 +163,7 @@ func grant(ts *testscript.TestScript, neg bool, args []string) {
 func TestHelp(t *testing.T) {
 	for _, cmd := range newRoot().Commands() {
 		for _, c := range append(cmd.Commands(), cmd) {
-			if c.Hidden || c.Name() == "serve" || c.Name() == "demo" {
+			if c.Hidden {
 				continue
 			}
 			if c.Short == "" || c.Long == "" || !strings.Contains(c.Example, "luice") {

@@ -26,10 +26,12 @@ func newServe() *cobra.Command {
 
 The file is read anew when it changes and on SIGHUP; one that is wrong changes
 nothing. SIGTERM and SIGINT end the proxy when the requests in flight are done.`,
+		Example: `  sluice serve -c sluice.yaml
+  kill -HUP $(pidof sluice)            # read the file anew`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), path) },
 	}
-	cmd.Flags().StringVarP(&path, "config", "c", "sluice.yaml", "the configuration `FILE`")
+	addConfigFlag(cmd, &path)
 	return cmd
 }
 

@@ -36,6 +36,10 @@ is 4.`,
 			if body.Weights, err = parseWeights(args[1:]); err != nil {
 				return err
 			}
+			// An empty variable of a script must not undo its caution.
+			if revision == 0 && cmd.Flags().Changed("if-revision") {
+				return usage("--if-revision is 0, which no service has")
+			}
 			return r.change(cmd, func(ctx context.Context, c *client.Client) (*api.Change, error) {
 				return c.SetWeights(ctx, args[0], body, revision)
 			})
@@ -43,6 +47,6 @@ is 4.`,
 	}
 	addReasonFlag(cmd, &body.Reason)
 	addPinsFlag(cmd, &body.Pins, "drain:30m")
-	cmd.Flags().Uint64Var(&revision, "if-revision", 0, "change only if the service has this revision")
+	cmd.Flags().Uint64Var(&revision, "if-revision", 0, "change only if the service has this `REVISION`")
 	return cmd
 }
