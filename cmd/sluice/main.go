@@ -95,7 +95,7 @@ type group struct {
 func groups() []group {
 	return []group{
 		{"run", "Run the proxy:", func(r *remote) []*cobra.Command {
-			return []*cobra.Command{newServe(), newCheck(r), newInit(), newHealth(r), newReload(r)}
+			return []*cobra.Command{newServe(), newCheck(r), newInit(), newDemo(), newHealth(r), newReload(r)}
 		}},
 		{"see", "See how it goes:", func(r *remote) []*cobra.Command {
 			return []*cobra.Command{newStatus(r), newExplain(r), newHistory(r), newAudit(r), newDiff(r), newWatch(r)}
