@@ -96,7 +96,8 @@ type Upstream struct {
 	ConnectTimeout  time.Duration `yaml:"connect_timeout"`  // above 0; default 1s
 	ResponseTimeout time.Duration `yaml:"response_timeout"` // to the response's head; above 0; default 60s
 	// IdleTimeout closes a pooled connection that was not used for so long.
-	// Above 0; default 55s, below the 60s and more that servers wait.
+	// Above 0; default 4s, below the 5s after which Node.js and Apache close:
+	// so it is the proxy that closes, not the server under a request.
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
 	// Retries is how often an idempotent request is tried again before any
 	// byte of a response came: 0 to 10, default 1.
@@ -146,7 +147,7 @@ func DefaultUpstream() Upstream {
 		Protocol:        H1,
 		ConnectTimeout:  time.Second,
 		ResponseTimeout: 60 * time.Second,
-		IdleTimeout:     55 * time.Second,
+		IdleTimeout:     4 * time.Second,
 		Retries:         1,
 		RetryBudget:     0.2,
 		Host:            HostPreserve,

@@ -77,7 +77,7 @@ var (
 var (
 	badStatusLine   = refuse(502, "the status line is malformed")
 	badStatus       = refuse(502, "the status code is not a number from 100 to 599")
-	lengthForbidden = refuse(502, "Content-Length or Transfer-Encoding in a 1xx or 204 response")
+	lengthForbidden = refuse(502, "Content-Length or Transfer-Encoding in a 1xx or 204 response (but a length of 0 in a 204)")
 	interimIn10     = refuse(502, "a 1xx response in HTTP/1.0")
 	unasked101      = refuse(502, "101 Switching Protocols that was not asked for")
 	bad101          = refuse(502, "101 Switching Protocols without Upgrade and Connection: upgrade")

@@ -66,6 +66,10 @@ func finishResponse(res *head.Response, f *framing, method string, asked101 bool
 	}
 	res.Close = f.mustClose(res.Proto)
 	switch {
+	case res.Status == 204 && f.hasLength && f.length == 0 && !f.hasCoding:
+		// It must not be there (RFC 9110, section 8.6), but common servers send
+		// it, and 0 can't be misread: the status alone says the same.
+		res.Declared = -1
 	case res.Status < 200 || res.Status == 204:
 		if f.hasLength || f.hasCoding {
 			return lengthForbidden

@@ -56,7 +56,7 @@ func TestResponseRefused(t *testing.T) {
 		{"two Transfer-Encodings", ok(chunked + chunked), codingRepeated},
 		{"Transfer-Encoding in HTTP/1.0", "HTTP/1.0 200 OK\r\n" + chunked + "\r\n", codingIn10},
 		{"Connection not of tokens", ok("Connection: a b\r\n"), badConnection},
-		{"204 with a length", "HTTP/1.1 204 x\r\n" + length + "\r\n", lengthForbidden},
+		{"204 with a length", "HTTP/1.1 204 x\r\nContent-Length: 1\r\n\r\n", lengthForbidden},
 		{"204 chunked", "HTTP/1.1 204 x\r\n" + chunked + "\r\n", lengthForbidden},
 		{"100 with a length", "HTTP/1.1 100 x\r\n" + length + "\r\n", lengthForbidden},
 		{"103 chunked", "HTTP/1.1 103 x\r\n" + chunked + "\r\n", lengthForbidden},
@@ -115,6 +115,7 @@ func TestResponseFraming(t *testing.T) {
 		{"HEAD without length", "HEAD", ok("") + "X", 200, 0, -1, false, "", "X"},
 		{"304", "GET", "HTTP/1.1 304 \r\nContent-Length: 5\r\n\r\nX", 304, 0, 5, false, "", "X"},
 		{"204", "GET", "HTTP/1.1 204 \r\n\r\nX", 204, 0, -1, false, "", "X"},
+		{"204 of length 0", "GET", "HTTP/1.1 204 \r\nContent-Length: 0\r\n\r\nX", 204, 0, -1, false, "", "X"},
 		{"100", "GET", "HTTP/1.1 100 Continue\r\n\r\nX", 100, 0, -1, false, "", "X"},
 		{"103", "GET", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nX", 103, 0, -1, false, "", "X"},
 	} {

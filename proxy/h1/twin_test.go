@@ -181,6 +181,8 @@ func twinResponse(data, method string, asked101 bool) (res head.Response, rest s
 	switch {
 	case !h.ok, interim && m[1] == "0":
 		return res, "", false
+	case res.Status == 204 && h.length == 0 && !h.coded:
+		res.Declared = -1
 	case interim || res.Status == 204:
 		if h.coded || h.length >= 0 {
 			return res, "", false

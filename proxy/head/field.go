@@ -103,7 +103,7 @@ func Identify(name string) ID {
 		return Other
 	}
 	for _, id := range byLength[len(name)] {
-		if EqualFold(name, names[id]) {
+		if known := names[id]; name[0]|0x20 == known[0] && EqualFold(name, known) {
 			return id
 		}
 	}
