@@ -21,7 +21,7 @@ func TestEveryKnownNameIsIdentifiedInAnyCase(t *testing.T) {
 				t.Errorf("%q is %v, want %v", n, got, id)
 			}
 		}
-		for _, n := range []string{name + "x", name[1:], "x" + name[1:], strings.ReplaceAll(name, "-", "_") + "_"} {
+		for _, n := range []string{name + "x", name[1:], "\x00" + name[1:], strings.ReplaceAll(name, "-", "_") + "_"} {
 			if got := Identify(n); got == id {
 				t.Errorf("%q passes for %v", n, id)
 			}
