@@ -15,8 +15,8 @@ import (
 
 var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// saw returns answers of web, a minute apart from noon on: "3 v1 200" is one of
-// session 3, its first if it has not occurred before.
+// saw completes answers: they are of web, a minute apart from noon on, and the
+// first one of a session is marked as such.
 func saw(lines ...answer) answers {
 	known := map[int64]bool{}
 	for i := range lines {

@@ -21,6 +21,8 @@ type Options struct {
 	Out     io.Writer // gets the commentary
 	Version string    // the program's
 	Program string    // how the program is called in commands to copy; "": sluice
+
+	edit []string // replacements in the file, old and new by turns, for tests
 }
 
 var (

@@ -86,6 +86,25 @@ func TestEveryPromiseIsKept(t *testing.T) {
 	}
 }
 
+// Checks that could not fail would prove nothing.
+func TestBrokenPromisesAreFound(t *testing.T) {
+	out := new(audience)
+	withoutPins := []string{"pin: {by: \"header:X-Tenant\"}", "pin: {by: none}", "  web:\n", "  web:\n    pin: {by: none}\n"}
+	if err := perform(t, t.Context(), Options{Out: out, edit: withoutPins}); !errors.Is(err, ErrBroken) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text := out.String()
+	for _, want := range []string{
+		`FAILED 5\. of \d+ sessions so far, [1-9]\d* changed version`,
+		`FAILED 7\. the 20 tenants that were there stayed on v1`,
+		`\d+ of \d+ promises were broken`,
+	} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+}
+
 func TestInterruptedInTheMiddle(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

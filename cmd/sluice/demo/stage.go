@@ -57,7 +57,8 @@ func (s *stage) open(ctx context.Context, opt Options) error {
 	if err := s.startBackends(); err != nil {
 		return err
 	}
-	if err := s.writeFile(address(opt.Listen, declaredListen, opt.Keep), address(opt.Admin, declaredAdmin, opt.Keep)); err != nil {
+	listen, admin := address(opt.Listen, declaredListen, opt.Keep), address(opt.Admin, declaredAdmin, opt.Keep)
+	if err := s.writeFile(listen, admin, opt.edit...); err != nil {
 		return err
 	}
 	file, err := configs.Load(s.file)
@@ -121,13 +122,14 @@ func address(wanted, usual string, keep bool) string {
 }
 
 // writeFile writes the example file, with the addresses of this demo and a key
-// of its own, to a new directory.
-func (s *stage) writeFile(listen, admin string) error {
+// of its own, to a new directory. More replacements may be given, old and new by
+// turns.
+func (s *stage) writeFile(listen, admin string, edit ...string) error {
 	text, err := configs.Example("demo")
 	if err != nil {
 		return err
 	}
-	pairs := []string{declaredListen, listen, declaredAdmin, admin, declaredSecret, rand.Text() + rand.Text()}
+	pairs := append(edit, declaredListen, listen, declaredAdmin, admin, declaredSecret, rand.Text()+rand.Text())
 	for _, b := range s.backends {
 		pairs = append(pairs, declared[[2]string{b.service, b.version}], b.addr)
 	}

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"bufio"
 	"io"
 	"net"
 	"net/http"
@@ -145,6 +146,7 @@ func TestVisitorTellsOfNoAnswer(t *testing.T) {
 			if err != nil {
 				return
 			}
+			_, _ = http.ReadRequest(bufio.NewReader(c))
 			// A body that ends too early is no answer.
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX-Answered-By: v1\r\nContent-Length: 9\r\n\r\nshort")
 			c.Close()
