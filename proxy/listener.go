@@ -123,6 +123,7 @@ func (s *Server) Listen(configs []ListenerConfig) error {
 // retire closes a listener that the configuration dropped and lets its
 // connections end after the request that they are at.
 func (s *Server) retire(l *listener) {
+	l.closing.Store(true)
 	go l.close()
 	for c := range s.conns {
 		if c.from == l && c.state.stop() {
