@@ -214,6 +214,9 @@ func (l *listener) take(nc net.Conn) {
 		c.sock.Close()
 		return
 	}
+	if l.closing.Load() {
+		c.state.stop() // it came too late for retire to find it
+	}
 	go c.start()
 }
 
