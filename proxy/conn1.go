@@ -4,7 +4,10 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 
 	"sluice/proxy/buffer"
 	"sluice/proxy/h1"
@@ -29,6 +32,7 @@ type conn1 struct {
 	framing framing // of the response that is being sent
 
 	limIn, limOut io.LimitedReader // what splice reads through, a direction each
+	moving        atomic.Uint32    // what the client is waited for: readingBody, writing or both
 
 	from     *listener
 	state    connState
@@ -108,7 +112,9 @@ func (c *conn1) await() next {
 // handle serves the requests that have come, and reports whether to wait for
 // more in the same way. If not, c.after says what to do.
 func (c *conn1) handle() bool {
-	c.state.toBusy()
+	if !c.state.toBusy() {
+		c.undoStop()
+	}
 	for c.in.Len() > 0 {
 		if c.after = c.serveHere(); c.after != nextRequest {
 			return false
@@ -155,12 +161,20 @@ func (c *conn1) serveHere() next {
 // lastCall looks, when the server stops, for a request that is here already:
 // what was sent before the client could know is still answered.
 func (c *conn1) lastCall() bool {
-	c.sock.ResumeReading()
+	c.undoStop()
 	if c.served > 0 && c.sock.Quiet() {
 		return false
 	}
 	c.sock.SetTimeout(freshGrace)
 	return c.sock.Fill(&c.in) == nil
+}
+
+// undoStop lets a connection be read that the stopping server has woken. The
+// server does so under its lock: once that is free, it is done with it.
+func (c *conn1) undoStop() {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	c.sock.ResumeReading()
 }
 
 // freshGrace is how long a connection that has not asked for anything yet may
@@ -181,6 +195,22 @@ func (c *conn1) serveRead() next {
 	return c.answer()
 }
 
+// survive keeps a fault of this program, met by one request, from ending all
+// the others: the request's connections end, and the log has the rest.
+func (c *conn1) survive() {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	c.srv.log.Error("a request hit a fault of the proxy", zap.Any("fault", fault), zap.Stack("stack"))
+	if x := c.x; x != nil {
+		x.dropUpstream(upstream.Unknown)
+		if x.begun {
+			x.target.Stats.End(c.peer.shard, &x.outcome)
+		}
+	}
+}
+
 // headStarted begins the time that the rest of a head may take.
 func (c *conn1) headStarted() { c.sock.SetTimeout(c.peer.listener.HeadTimeout) }
 
@@ -189,7 +219,7 @@ func (c *conn1) answer() next {
 	x := c.x
 	c.headRead = false
 	c.served++
-	c.sock.SetTimeout(c.peer.listener.BodyTimeout)
+	c.sock.SetTimeout(0)
 	if c.state.stopping() {
 		x.req.Close = true
 	}
@@ -302,9 +332,35 @@ func (c *conn1) linger() {
 // bodyWhole implements downstream.
 func (c *conn1) bodyWhole() ([]byte, bool) { return c.body.Buffered() }
 
+// What a client may be waited for, in conn1.moving.
+const (
+	readingBody uint32 = 1 << iota
+	writing
+)
+
+// startMoving begins the time that the client has to send, or to take, some
+// bytes of a body.
+func (c *conn1) startMoving(what uint32) {
+	c.moving.Or(what)
+	c.sock.SetTimeout(c.peer.listener.BodyTimeout)
+}
+
+// stopMoving ends that time: a client that waits for an endpoint is not slow.
+// The other direction, served by another goroutine, may have begun meanwhile.
+func (c *conn1) stopMoving(what uint32) {
+	if c.moving.And(^what)&^what != 0 {
+		return
+	}
+	c.sock.SetTimeout(0)
+	if c.moving.Load() != 0 {
+		c.sock.SetTimeout(c.peer.listener.BodyTimeout)
+	}
+}
+
 // readBody implements downstream.
 func (c *conn1) readBody() ([]byte, error) {
-	c.sock.SetTimeout(c.peer.listener.BodyTimeout)
+	c.startMoving(readingBody)
+	defer c.stopMoving(readingBody)
 	return c.body.Next()
 }
 
@@ -324,19 +380,23 @@ func (c *conn1) spliceBody(to *upstream.Conn) (total int64, err error) {
 		if left < spliceMin || c.in.Len() > 0 || !to.CanSplice(c.sock) {
 			return total, nil
 		}
-		c.sock.SetTimeout(c.peer.listener.BodyTimeout)
-		to.SetTimeout(c.peer.listener.BodyTimeout)
-		if left <= splicePiece {
+		c.startMoving(readingBody)
+		n, err := c.sock.Available()
+		c.stopMoving(readingBody)
+		if err == io.EOF {
+			return total, io.ErrUnexpectedEOF
+		} else if err != nil {
+			return total, err
+		}
+		if n >= left {
 			c.x.pump.lastComing()
 		}
-		moved, err := to.Splice(c.sock, min(left, splicePiece), &c.limIn)
+		c.x.endpointBegins(to)
+		moved, err := to.Splice(c.sock, min(left, n, splicePiece), &c.limIn)
+		c.x.endpointRests(to)
 		c.body.Skip(moved)
 		total += moved
-		switch {
-		case err == nil:
-		case err == io.ErrUnexpectedEOF || c.sock.TimedOut():
-			return total, err
-		default:
+		if err != nil {
 			return total, errEndpointGone
 		}
 	}
@@ -442,8 +502,14 @@ func (c *conn1) splice(from *upstream.Conn, n int64) (int64, error) {
 	if err := c.flush(); err != nil {
 		return 0, err
 	}
-	c.sock.SetTimeout(c.peer.listener.BodyTimeout)
-	return c.sock.Splice(from.Conn, n, &c.limOut)
+	here, err := from.Available()
+	if err != nil {
+		return 0, errEndpointGone
+	}
+	c.x.restEndpoint()
+	c.startMoving(writing)
+	defer c.stopMoving(writing)
+	return c.sock.Splice(from.Conn, min(n, here), &c.limOut)
 }
 
 // finish implements downstream.
@@ -466,7 +532,8 @@ func (c *conn1) flush() error {
 
 // send writes to the client, who has the body timeout to take it.
 func (c *conn1) send(p []byte) error {
-	c.sock.SetTimeout(c.peer.listener.BodyTimeout)
+	c.startMoving(writing)
+	defer c.stopMoving(writing)
 	_, err := c.sock.Write(p)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"sluice/proxy/buffer"
 	"sluice/proxy/h1"
@@ -18,6 +19,7 @@ type pump struct {
 	done    chan struct{} // gets a token when the pump stops
 	last    atomic.Bool   // the last of the body is being sent, or was
 	failed  atomic.Bool   // client is set
+	relays  atomic.Bool   // the response has begun, and its body sets the endpoint's time
 	client  error         // what went wrong on the client's side
 	whole   bool          // the endpoint got all of the body; read after wait
 	frame   []byte
@@ -27,9 +29,9 @@ type pump struct {
 // the listener's limit.
 var errBodyTooLong = errors.New("the request's body is longer than the listener allows")
 
-// errEndpointGone is what a codec's spliceBody returns when it was the endpoint
-// that stopped taking the body.
-var errEndpointGone = errors.New("the endpoint takes no more of the request's body")
+// errEndpointGone is what a codec's spliceBody and splice return when it was the
+// endpoint that stopped taking the request's body, or sending its own.
+var errEndpointGone = errors.New("the endpoint broke off")
 
 // begin starts the pump.
 func (p *pump) begin(x *exchange) {
@@ -39,6 +41,7 @@ func (p *pump) begin(x *exchange) {
 	p.started, p.client, p.whole = true, nil, false
 	p.last.Store(false)
 	p.failed.Store(false)
+	p.relays.Store(false)
 	go x.pumpBody(x.up)
 }
 
@@ -92,6 +95,7 @@ func (x *exchange) pumpBody(up *upstream.Conn) {
 func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 	limit := x.peer.listener.BodyBytes
 	chunked := x.req.Length == head.Chunked
+	x.endpointRests(up)
 	for {
 		moved, err := x.down.spliceBody(up)
 		x.bytesIn += moved
@@ -103,6 +107,7 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 		data, err := x.down.readBody()
 		if err == io.EOF {
 			x.pump.lastComing()
+			x.endpointBegins(up)
 			x.pump.whole = !chunked || x.pump.writeLastChunk(up, x.down.bodyTrailers()) == nil
 			return nil
 		}
@@ -113,7 +118,7 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 		if limit > 0 && x.bytesIn > limit {
 			return errBodyTooLong
 		}
-		up.SetTimeout(x.target.Settings.ResponseTimeout)
+		x.endpointBegins(up)
 		if x.down.bodyDone() && !chunked {
 			x.pump.lastComing()
 		}
@@ -122,9 +127,29 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 		} else {
 			_, err = up.Write(data)
 		}
+		x.endpointRests(up)
 		if err != nil {
 			return nil
 		}
+	}
+}
+
+// endpointBegins gives the endpoint the time in which it is to take what is sent
+// next or, when that was the last, to answer.
+func (x *exchange) endpointBegins(up *upstream.Conn) {
+	x.timeEndpoint(up, x.target.Settings.ResponseTimeout)
+}
+
+// endpointRests takes that time back while the client is waited for, whose own
+// time runs then.
+func (x *exchange) endpointRests(up *upstream.Conn) { x.timeEndpoint(up, 0) }
+
+// timeEndpoint sets the endpoint's time, unless the response has begun: then
+// the relay of its body sets it.
+func (x *exchange) timeEndpoint(up *upstream.Conn, d time.Duration) {
+	up.SetTimeout(d)
+	if x.pump.relays.Load() {
+		up.SetTimeout(x.target.Settings.BodyTimeout)
 	}
 }
 

@@ -17,6 +17,8 @@ const spliceMin = 32 << 10
 // relay sends the response to the client.
 func (x *exchange) relay() {
 	x.outcome.Status = x.res.Status
+	x.pump.relays.Store(true)
+	x.restEndpoint()
 	x.prepareResponse()
 	x.closeUnread()
 	if err := x.down.begin(&x.res, x.extra, x.close); err != nil {
@@ -90,7 +92,7 @@ func (x *exchange) spliceBody(left int64) (relayResult, int64) {
 		left -= moved
 		total += moved
 		switch {
-		case errors.Is(err, io.ErrUnexpectedEOF) || x.up.TimedOut():
+		case err == errEndpointGone:
 			return relayTruncated, total
 		case err != nil:
 			return relayClientGone, total
@@ -116,7 +118,18 @@ func (f *relayFiller) Fill(b *buffer.Buffer) error {
 		return errClientGone
 	}
 	x.up.SetTimeout(x.target.Settings.BodyTimeout)
-	return x.up.Fill(b)
+	err := x.up.Fill(b)
+	x.restEndpoint()
+	return err
+}
+
+// restEndpoint stops the endpoint's time while its response is passed on: how
+// long the client takes is not its fault. While a pump runs, the time goes on,
+// for the sake of what the endpoint has still to take.
+func (x *exchange) restEndpoint() {
+	if !x.pump.running() {
+		x.up.SetTimeout(0)
+	}
 }
 
 // endRelay ends the response: the endpoint's connection goes back to its pool
@@ -126,6 +139,10 @@ func (x *exchange) endRelay(r relayResult) {
 	x.endPump()
 	outcome := upstream.Done
 	switch {
+	case r == relayTruncated && x.streamed && x.pump.client != nil:
+		// The connection was ended for what the client did.
+		outcome = upstream.Unknown
+		x.outcome.Flags |= stats.Aborted
 	case r == relayTruncated:
 		outcome = upstream.Failed
 		x.outcome.UpstreamError = stats.Truncated

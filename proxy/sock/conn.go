@@ -24,21 +24,23 @@ type Conn struct {
 
 	// What the callbacks below read and write. RawConn takes functions; they
 	// are made once per connection, since a closure per call would allocate.
-	onRead     func(fd uintptr) bool
-	onExchange func(fd uintptr) bool
-	onEach     func(fd uintptr) bool
-	onQuiet    func(fd uintptr)
-	onRescue   func(fd uintptr)
-	in         *buffer.Buffer
-	readErr    error
-	out        []byte
-	wrote      int
-	outErr     error
-	handle     func() bool
-	inEach     bool    // handle is running
-	fd         uintptr // while it is
-	quiet      bool
-	blind      atomic.Uint32 // how an Exchange's wait stands; see the blind constants
+	onRead      func(fd uintptr) bool
+	onExchange  func(fd uintptr) bool
+	onEach      func(fd uintptr) bool
+	onAvailable func(fd uintptr) bool
+	onQuiet     func(fd uintptr)
+	onRescue    func(fd uintptr)
+	in          *buffer.Buffer
+	readErr     error
+	available   int64
+	out         []byte
+	wrote       int
+	outErr      error
+	handle      func() bool
+	inEach      bool    // handle is running
+	fd          uintptr // while it is
+	quiet       bool
+	blind       atomic.Uint32 // how an Exchange's wait stands; see the blind constants
 
 	shard    *shard
 	index    int          // place in shard.conns; guarded by shard.mu
@@ -57,6 +59,7 @@ func New(nc net.Conn) *Conn {
 	}
 	if c.raw != nil {
 		c.onRead, c.onExchange, c.onEach = c.readReady, c.exchangeReady, c.eachReady
+		c.onAvailable = c.availableReady
 		c.onQuiet = func(fd uintptr) { c.quiet = peek(fd) == syscall.EAGAIN }
 		c.onRescue = func(fd uintptr) { c.readReady(fd) }
 	}

@@ -32,3 +32,17 @@ func send(fd uintptr, p []byte) (int, error) {
 	}
 	return int(n), nil
 }
+
+// fionread asks for the number of bytes that can be read (ioctl_tty(2)).
+const fionread = 0x541B
+
+// pending returns how many bytes can be read, with the errors of recv.
+func pending(fd uintptr) (int, error) {
+	var n int32
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_IOCTL, fd, fionread, uintptr(unsafe.Pointer(&n))); errno == 0 && n > 0 {
+		return int(n), nil
+	}
+	var one [1]byte
+	got, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return max(got, 0), err
+}

@@ -10,3 +10,11 @@ func recv(fd uintptr, p []byte) (int, error) { return syscall.Read(int(fd), p) }
 
 // send hands over as much of p as the socket takes.
 func send(fd uintptr, p []byte) (int, error) { return syscall.Write(int(fd), p) }
+
+// pending returns how many bytes can be read, or that there are so many at
+// least, with the errors of recv.
+func pending(fd uintptr) (int, error) {
+	var some [4 << 10]byte
+	n, _, err := syscall.Recvfrom(int(fd), some[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return max(n, 0), err
+}
