@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"strings"
 
 	"sluice/proxy/buffer"
 	"sluice/proxy/sock"
@@ -28,6 +29,7 @@ func (x *exchange) tunnel() {
 		return
 	}
 	x.target.Stats.TunnelOpened(x.peer.shard)
+	x.keepForLog()
 	client, early := t.hijack()
 	x.up.In.Drop()
 	done := make(chan int64, 1)
@@ -36,6 +38,14 @@ func (x *exchange) tunnel() {
 	x.bytesIn = <-done
 	x.target.Stats.TunnelClosed(x.peer.shard)
 	x.dropUpstream(upstream.Done)
+}
+
+// keepForLog copies what the access log tells of the request. The memory that
+// it came in is the tunnel's from now on, and what passes there is secret.
+func (x *exchange) keepForLog() {
+	x.req.Method = strings.Clone(x.req.Method)
+	x.req.Host = strings.Clone(x.req.Host)
+	x.req.Path = strings.Clone(x.req.Path)
 }
 
 // carry copies from src to dst, at first what waits in the buffer, and returns
