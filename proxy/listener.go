@@ -222,6 +222,7 @@ func (l *listener) take(nc net.Conn) {
 
 // start completes the TLS handshake, if there is one, and serves.
 func (c *conn1) start() {
+	defer c.survive()
 	if t, ok := c.sock.NetConn().(*tls.Conn); ok {
 		c.sock.SetTimeout(c.peer.listener.HeadTimeout)
 		if err := t.Handshake(); err != nil {
