@@ -111,7 +111,7 @@ func TestReportIsWhole(t *testing.T) {
 		"200 B, 64 connections, pinned: at most 0.8 of haproxy's CPU time: **kept**, 0.75",
 		"1 MB, 64 connections, pinned: at most 0.5 of nginx's CPU time: **missed**, 0.60",
 		"haproxy, 200 B, 64 connections, pinned, round 1: {Connect:0 Read:0 Write:0 Status:0 Timeout:3}",
-		"| sluice | 15.0 (15.0–15.0) | 0.75 (0.75–0.75) | 0.60 (0.60–0.60) |",
+		"| sluice | 15.0 (15.0–15.0) | 0% | 0.75 (0.75–0.75) | 0.60 (0.60–0.60) |",
 		"| sluice | 10.0 | 20.0 | 2.6 |",
 		"plots/cpu-1m.svg", "| date | 1970-01-01 00:00 UTC", "BenchmarkDecide 300 ns",
 		"of nginx-defaults's CPU time: **not measured** in this run",

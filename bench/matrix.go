@@ -96,7 +96,8 @@ type sample struct {
 	Round  int        `json:"round"`
 	CPUUS  float64    `json:"cpu_us_per_request"`
 	RPS    float64    `json:"requests_per_second"`
-	Busy   float64    `json:"busy"` // CPU time of the proxy by wall time: 1 is a full core
+	Kernel float64    `json:"kernel"` // the kernel's part of that time
+	Busy   float64    `json:"busy"`   // CPU time of the proxy by wall time: 1 is a full core
 	P50MS  float64    `json:"p50_ms"`
 	P99MS  float64    `json:"p99_ms"`
 	PSS    int64      `json:"pss_bytes"`
@@ -195,6 +196,7 @@ func pinFor(r *peers.Running, c cell) (cookie string, bytes int64, err error) {
 type reading struct {
 	at    time.Time
 	cpu   time.Duration // spent by the proxy's processes
+	ticks rig.Ticks     // the same, coarser, and in two parts
 	bytes int64         // read by wrk
 }
 
@@ -204,7 +206,11 @@ func read(r *peers.Running, wrk *rig.Wrk) (reading, error) {
 		return reading{}, err
 	}
 	cpu, err := rig.CPUTime(r.PIDs)
-	return reading{at: time.Now(), cpu: cpu, bytes: bytes}, err
+	if err != nil {
+		return reading{}, err
+	}
+	ticks, err := rig.TicksOf(r.PIDs)
+	return reading{at: time.Now(), cpu: cpu, ticks: ticks, bytes: bytes}, err
 }
 
 // between computes the rates between two readings, an answer having so many
@@ -215,10 +221,12 @@ func between(a, b reading, answer int64) (sample, error) {
 	if requests <= 0 || wall <= 0 {
 		return sample{}, errors.New("no answers came in the measured time")
 	}
+	user, system := b.ticks.User-a.ticks.User, b.ticks.System-a.ticks.System
 	return sample{
-		CPUUS: cpu.Seconds() * 1e6 / requests,
-		RPS:   requests / wall.Seconds(),
-		Busy:  cpu.Seconds() / wall.Seconds(),
+		CPUUS:  cpu.Seconds() * 1e6 / requests,
+		Kernel: float64(system) / float64(max(user+system, 1)),
+		RPS:    requests / wall.Seconds(),
+		Busy:   cpu.Seconds() / wall.Seconds(),
 	}, nil
 }
 

@@ -63,3 +63,15 @@ func TestOwnProcess(t *testing.T) {
 		t.Error("Tree of a process that doesn't exist is no error")
 	}
 }
+
+func TestParseTicks(t *testing.T) {
+	got, err := parseTicks("7 (a (b) c) S 1 7 7 0 -1 4194560 100 0 0 0 1234 567 8 9 20 0 1 0 33")
+	if err != nil || got != (Ticks{User: 1234, System: 567}) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for _, bad := range []string{"", "7 (x) S 1", "7 (x) S 1 7 7 0 -1 4194560 100 0 0 0 u 567"} {
+		if _, err := parseTicks(bad); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
