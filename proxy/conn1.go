@@ -418,6 +418,9 @@ func (c *conn1) begin(res *head.Response, extra []head.Field, close bool) error 
 	c.appendFields(res.Fields)
 	c.appendFields(extra)
 	c.framing = framingLength
+	if c.state.stopping() { // since the request was read: the client must know
+		c.x.close, close = true, true
+	}
 	switch {
 	case res.Status == 101:
 		c.out = append(c.out, "Connection: upgrade\r\n"...)
