@@ -212,7 +212,7 @@ func (r *rig) exchangeRaw(request string) string {
 	return readAll(r.t, c)
 }
 
-func readAll(t *testing.T, c net.Conn) string {
+func readAll(t testing.TB, c net.Conn) string {
 	t.Helper()
 	answer, err := io.ReadAll(c)
 	var timeout net.Error

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // rig is a proxy over real sockets: one service "web" whose versions lead to
 // the given addresses, separated by commas where a version has several.
 type rig struct {
-	t        *testing.T
+	t        testing.TB
 	srv      *Server
 	stats    *stats.Registry
 	addr     string
@@ -43,7 +43,7 @@ type option func(*rig)
 
 // newRig starts a proxy in front of the versions, each with equal weight unless
 // an option says otherwise.
-func newRig(t *testing.T, versions map[string]string, options ...option) *rig {
+func newRig(t testing.TB, versions map[string]string, options ...option) *rig {
 	t.Helper()
 	r := &rig{t: t, clusters: map[string]*upstream.Cluster{}}
 	r.stats = stats.New(stats.Options{Reasons: reasons()})

@@ -1,0 +1,6 @@
+//go:build !race
+
+package proxy
+
+// raceEnabled tells that the race detector, which allocates, is off.
+const raceEnabled = false
