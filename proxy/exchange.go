@@ -58,7 +58,7 @@ type course struct {
 }
 
 // downstream is the client's side of an exchange, as a codec shows it.
-// HTTP/1.1 implements it in conn1.go.
+// HTTP/1.1 implements it in codec1.go.
 type downstream interface {
 	// bodyWhole returns the request's body if all of it is already here, and
 	// consumes nothing.

@@ -192,6 +192,10 @@ func (c *Cluster) Close() {
 // ejected.
 func (c *Cluster) Usable() bool { return len(c.view.Load().usable) > 0 }
 
+// InUse returns how many connections are between Acquire and Release: the
+// version's requests in flight.
+func (c *Cluster) InUse() int64 { return c.busy.Load() }
+
 // Counts returns how many endpoints are neither down nor ejected, and how many
 // there are.
 func (c *Cluster) Counts() (healthy, total int) {
