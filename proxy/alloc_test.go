@@ -130,15 +130,15 @@ func TestRequestsAllocateNothing(t *testing.T) {
 }
 
 // allocsPerRequest counts what this whole process allocates over 2,000
-// requests, after as many to warm up. The least of three counts is what the
+// requests, after some to warm up. The least of up to three counts is what the
 // requests cost; the rest is the runtime's.
 func allocsPerRequest(t testing.TB, a *asker) float64 {
 	const requests = 2000
-	for range requests {
+	for range requests / 4 {
 		a.ask(t)
 	}
 	least := float64(requests)
-	for range 3 {
+	for tries := 0; tries < 3 && least > maxAllocs; tries++ {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		for range requests {

@@ -232,15 +232,17 @@ func TestWhatFollowsAResponseIsNeverAnAnswer(t *testing.T) {
 		"HTTP/1.1 204 No Content\r\n\r\n",
 		"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 16000\r\n\r\n" + strings.Repeat("x", 16_000),
+		"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + strings.Repeat("x", 300_000),
 	} {
 		b := newRecorder(t, always(first+planted))
 		r := newRig(t, map[string]string{"v1": b.addr})
 		answer := r.exchangeRaw(get("/1") + get("/2") + get("/3", closing))
 		if strings.Contains(answer, "poison") {
-			t.Errorf("%q: %q", first, answer)
+			t.Errorf("%.80q: %.300q", first, answer)
 		}
 		if n := len(strings.Fields(statuses(answer))); n != 3 {
-			t.Errorf("%q: %d answers: %q", first, n, answer)
+			t.Errorf("%.80q: %d answers: %.300q", first, n, answer)
 		}
 	}
 }

@@ -152,6 +152,7 @@ func TestMalformedBodiesAreNeverWhole(t *testing.T) {
 			checkOnlySentinel(t, r, b)
 		})
 	}
+	checkNoEjection(t, r)
 }
 
 // checkOnlySentinel checks that the backend saw no whole request before the

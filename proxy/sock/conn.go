@@ -40,6 +40,7 @@ type Conn struct {
 	inEach      bool    // handle is running
 	fd          uintptr // while it is
 	quiet       bool
+	drained     bool          // the last read took all that had arrived
 	blind       atomic.Uint32 // how an Exchange's wait stands; see the blind constants
 
 	shard    *shard
@@ -169,10 +170,12 @@ func (c *Conn) Fill(b *buffer.Buffer) error {
 // before every wait, so that readiness reported earlier is never lost.
 func (c *Conn) readReady(fd uintptr) bool {
 	for {
-		n, err := recv(fd, c.in.Space())
+		space := c.in.Space()
+		n, err := recv(fd, space)
 		switch {
 		case n > 0:
 			c.in.Wrote(n)
+			c.drained = n < len(space)
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
@@ -282,6 +285,12 @@ func (c *Conn) Quiet() bool {
 	return err == nil && c.quiet
 }
 
+// Spent reports whether all that has arrived was read, so that the connection
+// can be used again. It looks at the socket only where the last read does not
+// tell: one that filled its memory, or a splice, may have left something. It
+// counts as reading.
+func (c *Conn) Spent() bool { return c.drained || c.Quiet() }
+
 // peek looks whether there is something to read: nil if there is, or the end
 // of the stream, and EAGAIN if there is nothing.
 func peek(fd uintptr) error {
@@ -301,6 +310,7 @@ func (c *Conn) CanSplice(src *Conn) bool { return c.tcp != nil && src.tcp != nil
 // be plain TCP. Progress renews neither side's timeout: call it in pieces. It
 // returns io.ErrUnexpectedEOF where src ended before n bytes.
 func (c *Conn) Splice(src *Conn, n int64, lim *io.LimitedReader) (int64, error) {
+	src.drained = false
 	lim.R, lim.N = src.tcp, n
 	moved, err := c.tcp.ReadFrom(lim)
 	lim.R = nil

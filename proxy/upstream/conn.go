@@ -72,7 +72,7 @@ func (c *Conn) Release(o Outcome) {
 // in it answer nothing that was asked: whoever came next would take them for
 // an answer.
 func (c *Conn) park() bool {
-	if c.In.Len() > 0 {
+	if c.In.Len() > 0 || !c.Spent() {
 		return false
 	}
 	c.In.Free()
