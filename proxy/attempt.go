@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"sluice/proxy/h1"
+	"sluice/proxy/sock"
 	"sluice/proxy/upstream"
 	"sluice/stats"
 )
@@ -34,7 +35,8 @@ const (
 	faultNoEndpoint            // every endpoint of the version is down or ejected
 	faultOverloaded            // the version's connections are all in use
 	faultUnreachable           // no connection; nothing was sent
-	faultStale                 // a pooled connection had been closed before the request
+	faultSpoiled               // a pooled connection was of no use any more; nothing was sent
+	faultStale                 // a pooled connection was closed before the response's first byte
 	faultReset                 // the connection broke before the response's first byte
 	faultBroken                // the connection broke within the response's head
 	faultTimeout               // no response head in time
@@ -47,7 +49,7 @@ func (k faultKind) upstreamError() uint8 {
 	switch k {
 	case faultUnreachable:
 		return stats.Connect
-	case faultStale, faultReset, faultBroken:
+	case faultSpoiled, faultStale, faultReset, faultBroken:
 		return stats.Reset
 	case faultTimeout:
 		return stats.Timeout
@@ -80,8 +82,8 @@ func (x *exchange) attempt() attemptResult {
 // acquire takes a connection to an endpoint of the version.
 func (x *exchange) acquire() bool {
 	up, err := x.target.Cluster.Acquire(upstream.Acquire{
-		MustBeFresh: x.failure.kind == faultStale,
-		Check:       !x.repeatable(),
+		MustBeFresh: x.failure.kind == faultStale || x.failure.kind == faultSpoiled,
+		Check:       x.streamed, // others are looked at by Exchange
 		Avoid:       x.failure.at,
 	})
 	if err == nil {
@@ -180,6 +182,10 @@ func (x *exchange) heard(err error) bool {
 		x.failure = fault{kind: faultClient, err: x.pump.clientFault()}
 	case errors.As(err, &malformed):
 		x.failure.kind = faultMalformed
+	case errors.Is(err, sock.ErrSpoiled) && x.up.Reused:
+		x.failure.kind, x.failure.at = faultSpoiled, nil
+	case errors.Is(err, sock.ErrSpoiled):
+		x.failure.kind = faultMalformed // an answer before the first request
 	case x.up.TimedOut() || errors.Is(err, os.ErrDeadlineExceeded):
 		x.failure.kind = faultTimeout
 	case errors.Is(err, io.ErrUnexpectedEOF), x.up.In.Len() > 0:
@@ -195,7 +201,7 @@ func (x *exchange) heard(err error) bool {
 func (x *exchange) abandon() {
 	outcome := upstream.Failed
 	switch x.failure.kind {
-	case faultStale, faultClient:
+	case faultSpoiled, faultStale, faultClient:
 		outcome = upstream.Unknown
 	}
 	x.endPump()
@@ -217,6 +223,9 @@ func (x *exchange) dropUpstream(o upstream.Outcome) {
 func (x *exchange) mayRetry() bool {
 	s := &x.target.Settings
 	switch x.failure.kind {
+	case faultSpoiled:
+		x.tries-- // it was none: nothing was sent, and the next connection is a new one
+		return true
 	case faultUnreachable:
 		if x.streamed && x.pump.started {
 			return false

@@ -173,6 +173,7 @@ var failureReplies = [...]struct {
 	faultNoEndpoint:  {503, "No endpoint is able to answer.\n"},
 	faultOverloaded:  {503, "Too many requests are under way.\n"},
 	faultUnreachable: {502, "The endpoint can't be reached.\n"},
+	faultSpoiled:     {502, "The endpoint closed the connection.\n"},
 	faultStale:       {502, "The endpoint closed the connection.\n"},
 	faultReset:       {502, "The endpoint closed the connection.\n"},
 	faultBroken:      {502, "The endpoint broke off its response.\n"},

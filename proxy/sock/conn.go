@@ -6,6 +6,7 @@ package sock
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -29,7 +30,6 @@ type Conn struct {
 	onEach      func(fd uintptr) bool
 	onAvailable func(fd uintptr) bool
 	onQuiet     func(fd uintptr)
-	onRescue    func(fd uintptr)
 	in          *buffer.Buffer
 	readErr     error
 	available   int64
@@ -41,7 +41,7 @@ type Conn struct {
 	fd          uintptr // while it is
 	quiet       bool
 	drained     bool          // the last read took all that had arrived
-	blind       atomic.Uint32 // how an Exchange's wait stands; see the blind constants
+	blind       atomic.Uint32 // how a wait of Each stands; see the blind constants
 
 	shard    *shard
 	index    int          // place in shard.conns; guarded by shard.mu
@@ -62,7 +62,6 @@ func New(nc net.Conn) *Conn {
 		c.onRead, c.onExchange, c.onEach = c.readReady, c.exchangeReady, c.eachReady
 		c.onAvailable = c.availableReady
 		c.onQuiet = func(fd uintptr) { c.quiet = peek(fd) == syscall.EAGAIN }
-		c.onRescue = func(fd uintptr) { c.readReady(fd) }
 	}
 	watch(c)
 	return c
@@ -193,8 +192,9 @@ func (c *Conn) readReady(fd uintptr) bool {
 }
 
 // Exchange writes p and then waits for the first bytes of the answer, which
-// go into b, empty until then. It saves the read that would find nothing
-// before the wait. Written is how much of p was handed over, also in an error.
+// go into b, empty until then. Written is how much of p was handed over, also in
+// an error, which is ErrSpoiled if the connection was of no use any more: then
+// nothing was. Over TLS that can't be told beforehand.
 func (c *Conn) Exchange(p []byte, b *buffer.Buffer) (written int, err error) {
 	if len(p) == 0 {
 		return 0, c.Fill(b) // without a write, a wait could last forever
@@ -207,9 +207,6 @@ func (c *Conn) Exchange(p []byte, b *buffer.Buffer) (written int, err error) {
 	}
 	c.in, c.readErr, c.out, c.wrote, c.outErr = b, nil, p, 0, nil
 	err = c.raw.Read(c.onExchange)
-	if c.blind.Swap(seeing) == rescued {
-		err = c.afterRescue(err)
-	}
 	c.in, c.out = nil, nil
 	switch {
 	case err != nil:
@@ -226,24 +223,31 @@ func (c *Conn) Exchange(p []byte, b *buffer.Buffer) (written int, err error) {
 	return len(p), c.readErr
 }
 
-// exchangeReady writes when it is called first and reads from then on.
+// ErrSpoiled is returned by Exchange when the peer has closed the connection, or
+// sent something that nobody asked for, which the next answer must not be taken
+// from.
+var ErrSpoiled = errors.New("sock: the peer has closed the connection or sent what nobody asked for")
+
+// exchangeReady looks and writes when it is called first, and reads from then
+// on.
 //
-// RawConn.Read forgets earlier readiness when it begins. Waiting without a
-// read first is safe only because the write happens inside the callback, after
-// that point: the answer to it cannot have been reported before it was asked
-// for. If the peer hung up earlier, the write draws a reset, which is reported.
-// If it closed its own direction alone and reads on, or sent something unasked,
-// nothing more may ever be reported: such waits the sweeper ends (see rescue).
+// RawConn.Read forgets earlier readiness when it begins, so a wait without a
+// read first would miss what came before. The look is for that, and it tells
+// more than the read would that it stands for: that the connection is still
+// good, and nothing on it could pass for the answer.
 func (c *Conn) exchangeReady(fd uintptr) bool {
 	if c.out == nil {
 		return c.readReady(fd)
+	}
+	if peek(fd) != syscall.EAGAIN {
+		c.outErr = ErrSpoiled
+		return true
 	}
 	for {
 		n, err := send(fd, c.out)
 		switch {
 		case n == len(c.out):
 			c.wrote, c.out = n, nil
-			c.blind.Store(waiting)
 			return false
 		case err == syscall.EINTR:
 			continue
@@ -294,10 +298,8 @@ func (c *Conn) Spent() bool { return c.drained || c.Quiet() }
 // peek looks whether there is something to read: nil if there is, or the end
 // of the stream, and EAGAIN if there is nothing.
 func peek(fd uintptr) error {
-	var one [1]byte
 	for {
-		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		if err != syscall.EINTR {
+		if err := look(fd); err != syscall.EINTR {
 			return err
 		}
 	}

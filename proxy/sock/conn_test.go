@@ -135,70 +135,29 @@ func TestExchangeOfNothingIsFill(t *testing.T) {
 	})
 }
 
-// What the peer did before the write is an edge that the wait forgets. It must
-// come out all the same.
-func TestExchangeAfterALostEdge(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		act  func(pair)
-		want string
-		err  error
-	}{
-		{"closed", func(p pair) { p.peer.Close() }, "", io.EOF},
-		{"answered and closed", func(p pair) { p.peer.Write([]byte("408")); p.peer.Close() }, "408", nil},
-		{"lingering close", func(p pair) { p.peer.(*net.TCPConn).CloseWrite() }, "", io.EOF},
-		{"answered unasked", func(p pair) { p.peer.Write([]byte("408")) }, "408", nil},
+// What the peer did before the write must neither be lost nor pass for the
+// answer.
+func TestExchangeOnASpoiledConnection(t *testing.T) {
+	for name, act := range map[string]func(pair){
+		"closed":              func(p pair) { p.peer.Close() },
+		"answered and closed": func(p pair) { p.peer.Write([]byte("408")); p.peer.Close() },
+		"lingering close":     func(p pair) { p.peer.(*net.TCPConn).CloseWrite() },
+		"answered unasked":    func(p pair) { p.peer.Write([]byte("408")) },
+		"reset":               func(p pair) { p.peer.(*net.TCPConn).SetLinger(0); p.peer.Close() },
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := tcpPair(t)
-			tt.act(p)
-			await(t, "the edge", func() bool { return !p.c.Quiet() })
+			act(p)
+			await(t, "what the peer did", func() bool { return !p.c.Quiet() })
 			p.c.SetTimeout(30 * time.Second)
 			var b buffer.Buffer
 			n, err := p.c.Exchange([]byte("hello"), &b)
-			if n != 5 || string(b.Bytes()) != tt.want || !errors.Is(err, tt.err) {
-				t.Fatalf("got %d, %q, %v; want 5, %q, %v", n, b.Bytes(), err, tt.want, tt.err)
-			}
-			b.Free()
-			if tt.name == "answered unasked" { // the connection is fit for more
-				p.hear(t, "hello")
-				p.say(t, "200")
-				take(t, p.c, &b, "200")
+			if n != 0 || b.Len() != 0 || !errors.Is(err, ErrSpoiled) {
+				t.Fatalf("got %d, %q, %v; want 0, nothing, ErrSpoiled", n, b.Bytes(), err)
 			}
 		})
 	}
-}
-
-// A wait that lasts and has missed nothing is left alone.
-func TestSlowAnswerIsNoLostEdge(t *testing.T) {
-	p := tcpPair(t)
-	answered := make(chan error)
-	var b buffer.Buffer
-	go func() {
-		_, err := p.c.Exchange([]byte("hello"), &b)
-		answered <- err
-	}()
-	p.hear(t, "hello")
-	await(t, "a look at the wait", func() bool { return p.c.blind.Load() == seeing })
-	p.say(t, "answer")
-	if err := soon(t, "the answer", answered); err != nil {
-		t.Fatal(err)
-	}
-	take(t, p.c, &b, "answer")
-}
-
-// A rescue of a wait that ended by itself meanwhile does no harm.
-func TestNeedlessRescue(t *testing.T) {
-	p := tcpPair(t)
-	p.c.blind.Store(rescued)
-	p.c.nc.SetReadDeadline(longAgo)
-	if err := p.c.afterRescue(nil); err != nil {
-		t.Fatal(err)
-	}
-	p.say(t, "more")
-	var b buffer.Buffer
-	take(t, p.c, &b, "more")
 }
 
 // A message larger than the socket's buffers is written whole while the peer

@@ -46,3 +46,14 @@ func pending(fd uintptr) (int, error) {
 	got, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	return max(got, 0), err
 }
+
+// look reads the first byte that has arrived and leaves it there.
+func look(fd uintptr) error {
+	var one [1]byte
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd,
+		uintptr(unsafe.Pointer(&one)), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}

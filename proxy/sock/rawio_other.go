@@ -18,3 +18,10 @@ func pending(fd uintptr) (int, error) {
 	n, _, err := syscall.Recvfrom(int(fd), some[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	return max(n, 0), err
 }
+
+// look reads the first byte that has arrived and leaves it there.
+func look(fd uintptr) error {
+	var one [1]byte
+	_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return err
+}

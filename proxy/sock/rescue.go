@@ -2,14 +2,14 @@ package sock
 
 import "syscall"
 
-// How the wait of an Exchange or of Each stands, in Conn.blind. The wait is entered
-// without a read, so what the peer did before the write may never be reported:
-// bytes that nobody asked for, or the end of its direction while it reads on
-// (a lingering close). Looking before each write would cost the system call
-// that Exchange saves; instead the sweeper looks at the waits that last.
+// How a wait of Each stands, in Conn.blind. It is entered after a read that
+// found bytes, and with no second read to see that there are no more. What came
+// with those bytes in one notice, the end of the stream, is then never reported.
+// A second read each time would cost what Each saves; instead the sweeper looks
+// at the waits that last.
 const (
-	seeing  = iota // no Exchange waits, or nothing was missed
-	waiting        // an Exchange waits and was not looked at yet
+	seeing  = iota // nobody waits, or nothing was missed
+	waiting        // the wait was not looked at yet
 	suspect        // there was something to read at the last look
 	rescued        // the sweeper ended the wait
 )
@@ -37,16 +37,6 @@ func (s *shard) rescue() {
 			c.nc.SetReadDeadline(longAgo)
 		}
 	}
-}
-
-// afterRescue undoes what rescue did to a connection, and reads what its wait
-// has missed.
-func (c *Conn) afterRescue(err error) error {
-	c.endRescue()
-	if err == nil {
-		return nil
-	}
-	return c.raw.Control(c.onRescue)
 }
 
 // readable reports whether a read would not wait.
