@@ -21,6 +21,7 @@ func (x *exchange) appendRequest(dst []byte) []byte {
 	dst = h1.AppendField(dst, "Host", x.hostUpstream())
 	dst = x.appendClientFields(dst)
 	dst = x.appendForwarded(dst)
+	dst = appendVia(dst, x.req.Proto)
 	dst = append(dst, x.target.constant...)
 	dst = x.appendDecision(dst)
 	dst = x.appendFraming(dst)
@@ -31,6 +32,14 @@ func (x *exchange) appendRequest(dst []byte) []byte {
 		x.bytesIn = int64(len(body))
 	}
 	return dst
+}
+
+// appendVia writes this hop, with the protocol that the request came in (RFC
+// 9110, section 7.6.3).
+func appendVia(dst []byte, received head.Proto) []byte {
+	dst = append(dst, "Via: "...)
+	dst = append(dst, received.String()...)
+	return append(dst, " sluice\r\n"...)
 }
 
 // isStreamed reports whether the request's body has to be sent apart from its

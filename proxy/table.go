@@ -135,7 +135,7 @@ func (t Target) prepared(version string, before *Target) *Target {
 
 // appendConstant writes the fields that depend on the version alone.
 func appendConstant(dst []byte, version, shape string) []byte {
-	dst = append(dst, "Via: 1.1 sluice\r\nSluice-Version: "...)
+	dst = append(dst, "Sluice-Version: "...)
 	dst = append(dst, version...)
 	if shape != "" {
 		dst = append(dst, "\r\nSluice-Shape: "...)

@@ -42,7 +42,7 @@ func TestTableWithSharesTheRest(t *testing.T) {
 		t.Fatalf("%d targets", len(table.Targets))
 	case table.Targets[0].retries != old.Targets[0].retries || table.Targets[2].retries != old.Targets[2].retries:
 		t.Error("the retries under way were forgotten")
-	case string(table.Targets[0].constant) != "Via: 1.1 sluice\r\nSluice-Version: a\r\nSluice-Shape: 12\r\n":
+	case string(table.Targets[0].constant) != "Sluice-Version: a\r\nSluice-Shape: 12\r\n":
 		t.Errorf("got %q", table.Targets[0].constant)
 	case table.Targets[1] != nil || table.Targets[3].retries == nil || table.Targets[3].Settings.Retries != 1:
 		t.Error("the slots that changed are not as given")
