@@ -85,7 +85,7 @@ type listener struct {
 func (s *Server) Listen(configs []ListenerConfig) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped {
+	if s.stopping {
 		return errStopped
 	}
 	next := make(map[string]*listener, len(configs))

@@ -39,7 +39,8 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[string]*listener // by ListenerConfig.key
 	conns     map[*conn1]struct{}
-	stopped   bool
+	stopping  bool           // Shutdown has begun: no listener is opened any more
+	stopped   bool           // the listeners are closed: no connection is taken any more
 	running   sync.WaitGroup // accept loops and connections
 }
 
@@ -108,6 +109,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	listeners := s.listeners
 	s.listeners = map[string]*listener{}
+	s.stopping = true
 	s.mu.Unlock()
 	for _, l := range listeners {
 		l.close()
