@@ -98,14 +98,15 @@ func (s *sums) reset() {
 	*s = sums{requests: s.requests}
 }
 
-// add adds a block. Finished requests are read before begun ones, so that
-// requests in flight are never fewer than none.
+// add adds a block. Begun requests are read before finished ones: a reader that
+// is held up in between sees too few in flight, at worst none, and never the
+// thousands that came and went meanwhile.
 func (s *sums) add(b *block, now int64) {
-	for i := range s.requests {
-		s.requests[i] += b.requests[i].Load()
-	}
 	for i := range s.counters {
 		s.counters[i] += b.counters[i].Load()
+	}
+	for i := range s.requests {
+		s.requests[i] += b.requests[i].Load()
 	}
 	for i := range s.latency.Counts {
 		s.latency.Counts[i] += b.latency[i].Load()
