@@ -161,6 +161,7 @@ func (x *exchange) joinCookies() {
 func (x *exchange) admit() bool {
 	limit := x.peer.listener.BodyBytes
 	if limit > 0 && x.req.Length > limit {
+		x.srv.stats.Refused(413)
 		x.reply(413, "The request's body is longer than this server takes.\n")
 		return false
 	}
@@ -178,6 +179,7 @@ func (x *exchange) decide() bool {
 		x.redirectToClean()
 		return false
 	case x.dec.Service == nil:
+		x.srv.stats.NoRoute(x.peer.listener.Name)
 		x.reply(404, "No route leads here.\n")
 		return false
 	case x.dec.Version == nil:
@@ -248,11 +250,8 @@ func (x *exchange) record() {
 	if x.tries > 1 {
 		o.Retries = uint8(min(x.tries-1, 255))
 	}
-	switch {
-	case x.begun:
+	if x.begun {
 		x.target.Stats.End(x.peer.shard, o)
-	case x.dec.Service == nil:
-		x.srv.stats.NoRoute(x.peer.listener.Name)
 	}
 	x.srv.access.log(x)
 }

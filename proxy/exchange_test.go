@@ -234,6 +234,11 @@ func TestBodyOverTheLimit(t *testing.T) {
 		}
 	}
 	checkNoEjection(t, r)
+	// The two of a known length were refused before any decision: that is no
+	// missing route.
+	if p := r.stats.Process(); p.Refused[413] != 2 || len(p.NoRoute) != 0 {
+		t.Errorf("counted %v refused and %v without a route", p.Refused, p.NoRoute)
+	}
 }
 
 // TestClientsOf10 get no chunked body, no 1xx, and their connection ends unless

@@ -157,19 +157,12 @@ func (x *exchange) collectNamed(fields []head.Field) {
 		if fields[i].ID != head.Connection {
 			continue
 		}
-		for rest, option := fields[i].Value, ""; rest != ""; {
-			option, rest, _ = strings.Cut(rest, ",")
-			option = strings.Trim(option, " \t")
-			if head.Identify(option) == head.Other && !isUsualOption(option) {
+		for option, rest := h1.NextElement(fields[i].Value); option != ""; option, rest = h1.NextElement(rest) {
+			if head.Identify(option) == head.Other && !head.EqualFold(option, "close") {
 				x.named = append(x.named, option)
 			}
 		}
 	}
-}
-
-// isUsualOption reports whether a connection option names no field.
-func isUsualOption(option string) bool {
-	return option == "" || head.EqualFold(option, "close")
 }
 
 // isNamed reports whether a Connection field names this one.

@@ -34,7 +34,8 @@ type Acquire struct {
 	// failed.
 	MustBeFresh bool
 	// Check looks at a pooled connection even if it was idle for a moment
-	// only: for requests that cannot be sent twice.
+	// only: for a request whose body follows, which cannot be sent twice and
+	// does not go through sock.Conn.Exchange, which looks by itself.
 	Check bool
 	// Avoid is the endpoint that just failed. Another is chosen if there is
 	// one.
