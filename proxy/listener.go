@@ -126,8 +126,8 @@ func (s *Server) retire(l *listener) {
 	l.closing.Store(true)
 	go l.close()
 	for c := range s.conns {
-		if c.from == l && c.state.stop() {
-			c.sock.StopReading()
+		if c.listener() == l {
+			c.stop()
 		}
 	}
 }
@@ -215,7 +215,7 @@ func (l *listener) take(nc net.Conn) {
 		return
 	}
 	if l.closing.Load() {
-		c.state.stop() // it came too late for retire to find it
+		c.stop() // it came too late for retire to find it
 	}
 	go c.start()
 }

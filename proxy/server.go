@@ -38,7 +38,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners map[string]*listener // by ListenerConfig.key
-	conns     map[*conn1]struct{}
+	conns     map[clientConn]struct{}
 	stopping  bool           // Shutdown has begun: no listener is opened any more
 	stopped   bool           // the listeners are closed: no connection is taken any more
 	running   sync.WaitGroup // accept loops and connections
@@ -48,7 +48,7 @@ type Server struct {
 func New(opt Options) *Server {
 	s := &Server{
 		stats: opt.Stats, log: opt.Log,
-		listeners: map[string]*listener{}, conns: map[*conn1]struct{}{},
+		listeners: map[string]*listener{}, conns: map[clientConn]struct{}{},
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
@@ -82,7 +82,7 @@ func (s *Server) countToken(o routing.TokenOutcome) {
 }
 
 // forget drops a connection that has ended.
-func (s *Server) forget(c *conn1) {
+func (s *Server) forget(c clientConn) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
@@ -90,7 +90,7 @@ func (s *Server) forget(c *conn1) {
 }
 
 // admit takes a new connection in, unless the server has stopped.
-func (s *Server) admit(c *conn1) bool {
+func (s *Server) admit(c clientConn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -117,9 +117,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true
 	for c := range s.conns {
-		if c.state.stop() {
-			c.sock.StopReading()
-		}
+		c.stop()
 	}
 	s.mu.Unlock()
 	done := make(chan struct{})
@@ -141,7 +139,7 @@ func (s *Server) cutOff() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		c.sock.Abort()
+		c.abort()
 	}
 	if n := len(s.conns); n > 0 {
 		return &CutOffError{Connections: n}
