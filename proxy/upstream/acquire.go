@@ -40,6 +40,9 @@ type Acquire struct {
 	// Avoid is the endpoint that just failed. Another is chosen if there is
 	// one.
 	Avoid *Endpoint
+	// Key is what Hash chooses by, if HasKey is set.
+	Key    uint64
+	HasKey bool
 }
 
 // Acquire returns a connection to one of the usable endpoints: a pooled one if
@@ -54,7 +57,7 @@ func (c *Cluster) Acquire(opt Acquire) (*Conn, error) {
 		c.busy.Add(-1)
 		return nil, ErrOverloaded
 	}
-	e := c.choose(v.usable, opt.Avoid)
+	e := c.choose(v, &opt)
 	e.active.Add(1)
 	if !opt.MustBeFresh {
 		if conn := e.takeIdle(v.cfg.IdleTimeout, opt.Check); conn != nil {
@@ -71,32 +74,4 @@ func (c *Cluster) Acquire(opt Acquire) (*Conn, error) {
 		return nil, &DialError{Endpoint: e, Err: err}
 	}
 	return conn, nil
-}
-
-// choose returns the one of two random endpoints that has fewer requests: as
-// good as the least loaded of all, without looking at all, and without
-// everyone running to the same one.
-func (c *Cluster) choose(usable []*Endpoint, avoid *Endpoint) *Endpoint {
-	n := uint64(len(usable))
-	if n == 1 {
-		return usable[0]
-	}
-	// One draw gives both: each half scaled to a range (a multiplication, no
-	// division), the second over the places that the first leaves.
-	r := c.rand()
-	i := (r >> 32) * n >> 32
-	j := (r & 0xffffffff) * (n - 1) >> 32
-	if j >= i {
-		j++
-	}
-	a, b := usable[i], usable[j]
-	switch {
-	case a == avoid:
-		return b
-	case b == avoid:
-		return a
-	case b.active.Load() < a.active.Load():
-		return b
-	}
-	return a
 }

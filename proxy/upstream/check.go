@@ -75,6 +75,9 @@ func (c *Cluster) checked(ctx context.Context, e *Endpoint, err error) {
 		changed = e.health.observe(err == nil, cfg.Fall, cfg.Rise)
 	}
 	if changed {
+		if err == nil {
+			e.warmUp(c.now())
+		}
 		c.refresh()
 	}
 	c.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"go.uber.org/zap"
 
 	"sluice/proxy/sock"
@@ -40,7 +41,8 @@ type Cluster struct {
 	onEvent func(Event)
 
 	view atomic.Pointer[view]
-	busy atomic.Int64 // connections in use
+	busy atomic.Int64  // connections in use
+	turn atomic.Uint64 // of RoundRobin
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -57,6 +59,7 @@ type view struct {
 	cfg    Config
 	all    []*Endpoint // in the order of the configuration
 	usable []*Endpoint // those neither down nor ejected
+	uneven *uneven     // how usable differ; nil: they are alike
 }
 
 // New returns a cluster whose health checks run until Close. The error is
@@ -135,8 +138,11 @@ func (c *Cluster) endpoint(old *view, address string) *Endpoint {
 			return e
 		}
 	}
-	e := &Endpoint{Address: address, cluster: c}
+	e := &Endpoint{Address: address, cluster: c, hash: xxhash.Sum64String(address), weight: 1}
 	e.network, e.address, _ = parseEndpoint(address)
+	if len(old.all) > 0 {
+		e.warmUp(c.now())
+	}
 	return e
 }
 
@@ -159,6 +165,7 @@ func (c *Cluster) publish(next *view) {
 			next.usable = append(next.usable, e)
 		}
 	}
+	next.uneven = newUneven(next.usable, next.cfg.SlowStart, c.now())
 	c.view.Store(next)
 }
 
@@ -256,6 +263,7 @@ func (c *Cluster) maintain() {
 		v := c.view.Load()
 		c.reap(v)
 		c.recall()
+		c.endSlowStart(v)
 		timer.Reset(v.cfg.pace())
 	}
 }

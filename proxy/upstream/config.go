@@ -54,6 +54,12 @@ type Config struct {
 	// MaxConnections is how many connections may be in use at once over all
 	// endpoints (idle ones don't count); 0 means no limit.
 	MaxConnections int
+	// Balance is how the usable endpoints share the requests.
+	Balance Balance
+	// SlowStart is how long an endpoint that is new, or has been down or
+	// ejected, takes to get its full part of the requests; it begins with a
+	// tenth. 0: none. The first endpoints of a version have none.
+	SlowStart time.Duration
 
 	Health  HealthConfig
 	Outlier OutlierConfig
@@ -113,6 +119,7 @@ func (cfg Config) Validate() error {
 		{"idle timeout", int64(cfg.IdleTimeout)},
 		{"max idle connections per endpoint", int64(cfg.MaxIdlePerEndpoint)},
 		{"max connections", int64(cfg.MaxConnections)},
+		{"slow start", int64(cfg.SlowStart)},
 		{"health interval", int64(cfg.Health.Interval)},
 		{"health timeout", int64(cfg.Health.Timeout)},
 		{"health fall", int64(cfg.Health.Fall)},
@@ -124,6 +131,9 @@ func (cfg Config) Validate() error {
 		if f.value < 0 {
 			errs = append(errs, fmt.Errorf("%s is negative; leave it out (0) for the default", f.name))
 		}
+	}
+	if err := cfg.Balance.check(); err != nil {
+		errs = append(errs, err)
 	}
 	if cfg.Outlier.MaxPercent > 100 {
 		errs = append(errs, fmt.Errorf("outlier max percent is %d; it is at most 100", cfg.Outlier.MaxPercent))

@@ -84,9 +84,10 @@ func (c *Cluster) returnExcess(next *view) (returned []*Endpoint) {
 	return returned
 }
 
-// comeBack ends the endpoint's ejection; failures count from nothing. The
-// caller holds the cluster's mu.
+// comeBack ends the endpoint's ejection; failures count from nothing, and its
+// part of the requests begins small. The caller holds the cluster's mu.
 func (e *Endpoint) comeBack(now time.Time) {
 	e.ejection.end(now)
 	e.inARow.Store(0)
+	e.warmUp(now)
 }

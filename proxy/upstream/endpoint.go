@@ -19,6 +19,7 @@ type Endpoint struct {
 
 	cluster          *Cluster
 	network, address string // what to dial
+	hash             uint64 // of Address, the same everywhere, for Hash
 
 	active   atomic.Int64  // connections handed out or being dialled
 	open     atomic.Int64  // connections open, idle ones included
@@ -32,12 +33,18 @@ type Endpoint struct {
 	lastErr  error // the newest check's; nil if it succeeded
 	ejection ejection
 	removed  bool
+	weight   float64            // its part beside the others, all else being equal; above 0
+	warmFrom time.Time          // when its slow start began; zero: it had none
 	stop     context.CancelFunc // ends the health checks; nil: none run
 }
 
 // usable reports whether requests may go to the endpoint. The caller holds
 // cluster.mu.
 func (e *Endpoint) usable() bool { return !e.health.down && !e.ejection.on }
+
+// warmUp begins the slow start of an endpoint that has just come, or come back.
+// The caller holds cluster.mu.
+func (e *Endpoint) warmUp(now time.Time) { e.warmFrom = now }
 
 // pool holds an endpoint's idle connections, the one used last on top, so that
 // few are kept warm and the rest grow old at the bottom.

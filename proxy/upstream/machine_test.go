@@ -127,7 +127,7 @@ func TestChoose(t *testing.T) {
 		for hi := uint64(0); hi < 12; hi++ {
 			for lo := uint64(0); lo < 12; lo++ {
 				draw = (hi*step+step/2)<<32 | (lo*step + step/2)
-				n[c.choose(list, avoid)]++
+				n[c.choose(&view{usable: list}, &Acquire{Avoid: avoid})]++
 			}
 		}
 		return n
