@@ -109,6 +109,16 @@ type Upstream struct {
 	// no limit.
 	MaxConnections int      `yaml:"max_connections"`
 	Host           HostMode `yaml:"host"` // the Host that the upstream sees; default preserve
+	// Balance is how the endpoints of a version share its requests; default
+	// least_request.
+	Balance Balance `yaml:"balance"`
+	// HashBy is what balance hash chooses by; without it, it is the client's
+	// address. Requests without such a key go by least_request.
+	HashBy HashBy `yaml:"hash_by"`
+	// SlowStart is how long an endpoint that is new, or was down or ejected,
+	// takes to get its full part of the requests, from a tenth on; 0, the
+	// default: none.
+	SlowStart time.Duration `yaml:"slow_start"`
 }
 
 // Health is the active health check of a service's endpoints.
@@ -151,6 +161,7 @@ func DefaultUpstream() Upstream {
 		Retries:         1,
 		RetryBudget:     0.2,
 		Host:            HostPreserve,
+		Balance:         LeastRequest,
 	}
 }
 

@@ -81,11 +81,13 @@ func (x *exchange) attempt() attemptResult {
 
 // acquire takes a connection to an endpoint of the version.
 func (x *exchange) acquire() bool {
-	up, err := x.target.Cluster.Acquire(upstream.Acquire{
+	want := upstream.Acquire{
 		MustBeFresh: x.failure.kind == faultStale || x.failure.kind == faultSpoiled,
 		Check:       x.streamed, // others are looked at by Exchange
 		Avoid:       x.failure.at,
-	})
+	}
+	want.Key, want.HasKey = x.hashKey()
+	up, err := x.target.Cluster.Acquire(want)
 	if err == nil {
 		x.up, x.lastEndpoint = up, up.Endpoint
 		return true

@@ -49,6 +49,8 @@ type Settings struct {
 	// HostOfEndpoint sends the endpoint's address as Host instead of the
 	// client's.
 	HostOfEndpoint bool
+	// HashBy is the key by which a cluster that balances by hash chooses.
+	HashBy HashBy
 }
 
 // DefaultSettings are the settings of a service that says nothing.

@@ -44,6 +44,10 @@ func beginsPair(field string, i int) bool {
 	return i == 0 || field[i-1] == ';'
 }
 
+// Cookie returns the first value of a cookie in a Cookie field, and whether it
+// has one.
+func Cookie(field, name string) (value string, has bool) { return findCookie(field, name) }
+
 // findCookie returns the first value of a cookie.
 func findCookie(field, name string) (string, bool) {
 	value, _, ok := nextCookie(field, name)

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"strings"
+
 	"sluice/configs"
 	"sluice/proxy"
 	"sluice/proxy/upstream"
@@ -13,6 +15,7 @@ func clusterConfig(service string, f *configs.Service, v *state.Version) upstrea
 		Service: service, Version: v.Name, Endpoints: v.Spec.Endpoints,
 		ConnectTimeout: f.Upstream.ConnectTimeout, IdleTimeout: f.Upstream.IdleTimeout,
 		MaxConnections: f.Upstream.MaxConnections,
+		Balance:        upstream.Balance(f.Upstream.Balance), SlowStart: f.Upstream.SlowStart,
 		Health: upstream.HealthConfig{
 			Path: f.Health.Path, Host: f.Health.Host, Interval: f.Health.Interval, Timeout: f.Health.Timeout,
 			Fall: f.Health.Fall, Rise: f.Health.Rise, Disabled: f.Health.Disabled,
@@ -30,6 +33,9 @@ func settings(f *configs.Service) proxy.Settings {
 		ResponseTimeout: f.Upstream.ResponseTimeout, Retries: f.Upstream.Retries,
 		RetryBudget: f.Upstream.RetryBudget, HostOfEndpoint: f.Upstream.Host == configs.HostEndpoint,
 	}
+	if f.Upstream.Balance == configs.Hash {
+		s.HashBy = hashBy(f.Upstream.HashBy)
+	}
 	// Zero means the default to the proxy, and none in the file.
 	if s.Retries == 0 {
 		s.Retries = -1
@@ -38,4 +44,17 @@ func settings(f *configs.Service) proxy.Settings {
 		s.RetryBudget = -1
 	}
 	return s
+}
+
+// hashBy translates what balance hash chooses by.
+func hashBy(h configs.HashBy) proxy.HashBy {
+	switch h.Kind {
+	case configs.HashHeader:
+		return proxy.HashBy{Kind: proxy.HashHeader, Name: strings.ToLower(h.Name)}
+	case configs.HashCookie:
+		return proxy.HashBy{Kind: proxy.HashCookie, Name: h.Name}
+	case configs.HashPath:
+		return proxy.HashBy{Kind: proxy.HashPath}
+	}
+	return proxy.HashBy{Kind: proxy.HashClient}
 }

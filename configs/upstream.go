@@ -1,0 +1,81 @@
+package configs
+
+import (
+	"strings"
+	"time"
+)
+
+// Balance is how the endpoints of a version share its requests.
+type Balance string
+
+// The ways to balance.
+const (
+	LeastRequest Balance = "least_request" // the less busy of two random ones
+	RoundRobin   Balance = "round_robin"   // each in turn
+	Hash         Balance = "hash"          // the same key, the same endpoint, unless it has too much to do
+)
+
+func (Balance) values() []string { return []string{"least_request", "round_robin", "hash"} }
+
+// HashBy is what of a request balance hash chooses an endpoint by.
+type HashBy struct {
+	Kind HashKind
+	Name string // of the header or cookie; "" for the other kinds
+}
+
+// HashKind is the kind of such a key.
+type HashKind string
+
+// The keys. The file writes them "client_ip", "header:NAME", "cookie:NAME" and
+// "path".
+const (
+	HashNone     HashKind = "" // not told
+	HashClientIP HashKind = "client_ip"
+	HashHeader   HashKind = "header"
+	HashCookie   HashKind = "cookie"
+	HashPath     HashKind = "path" // without the query
+)
+
+const wantHashBy = "want client_ip, header:NAME, cookie:NAME or path"
+
+// String returns the key as the file writes it; "" for none.
+func (h HashBy) String() string {
+	if h.Name == "" {
+		return string(h.Kind)
+	}
+	return string(h.Kind) + ":" + h.Name
+}
+
+func (h *HashBy) decodeText(text string) error {
+	kind, name, named := strings.Cut(text, ":")
+	switch k := HashKind(kind); {
+	case !named && (k == HashClientIP || k == HashPath):
+		*h = HashBy{Kind: k}
+	case named && (k == HashHeader || k == HashCookie):
+		if !isToken(name) {
+			return problemf(wantToken, "%s: %s is not a valid name", quote(text), quote(name))
+		}
+		*h = HashBy{k, name}
+	default:
+		return problemf(wantHashBy, "unknown key %s", quote(text))
+	}
+	return nil
+}
+
+// maxSlowStart is longer than any cache takes to warm up that a proxy can help.
+const maxSlowStart = time.Hour
+
+// balance checks how the endpoints share the requests.
+func (c *checker) balance(path string, u *Upstream) {
+	if u.HashBy.Kind != HashNone && u.Balance != Hash {
+		c.fail(path+".hash_by", "set balance: hash, or leave it out", "a key has no effect with balance %s", u.Balance)
+	}
+	c.atMost(path+".slow_start", u.SlowStart, maxSlowStart)
+}
+
+// atMost checks a duration that may be 0.
+func (c *checker) atMost(path string, d, most time.Duration) {
+	if d > most {
+		c.fail(path, "want at most "+most.String(), "%v is too long", d)
+	}
+}
