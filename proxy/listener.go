@@ -207,9 +207,10 @@ func (l *listener) take(nc net.Conn) {
 	c := &conn1{srv: srv, from: l}
 	c.peer = newPeer(config, nc, srv.turn.Add(1))
 	if config.TLS != nil {
-		nc = tls.Server(nc, config.TLS)
+		c.sock = sock.NewTLS(nc, tls.Server, config.TLS)
+	} else {
+		c.sock = sock.New(nc)
 	}
-	c.sock = sock.New(nc)
 	if !srv.admit(c) {
 		c.sock.Close()
 		return

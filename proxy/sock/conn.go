@@ -5,7 +5,6 @@
 package sock
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -19,13 +18,15 @@ import (
 // Conn is a stream connection, of a client or to an endpoint. One goroutine
 // may read while another writes; each direction serves one at a time.
 type Conn struct {
-	nc  net.Conn
-	tcp *net.TCPConn    // nil over TLS and Unix sockets
-	raw syscall.RawConn // nil where reads must go through nc (TLS)
+	nc   net.Conn
+	tcp  *net.TCPConn    // nil over TLS and Unix sockets
+	raw  syscall.RawConn // of the socket, under TLS too; nil where nc has none
+	wire *wire           // between TLS and the socket; nil without TLS
 
 	// What the callbacks below read and write. RawConn takes functions; they
 	// are made once per connection, since a closure per call would allocate.
 	onRead      func(fd uintptr) bool
+	onWrite     func(fd uintptr) bool
 	onExchange  func(fd uintptr) bool
 	onEach      func(fd uintptr) bool
 	onAvailable func(fd uintptr) bool
@@ -37,9 +38,12 @@ type Conn struct {
 	wrote       int
 	outErr      error
 	handle      func() bool
-	inEach      bool    // handle is running
-	fd          uintptr // while it is
+	shared      bool           // other goroutines than that of Each write too
+	held        atomic.Uintptr // the descriptor + 1 while handle is running and writes straight to it; 0: it isn't
+	writing     []byte         // what onWrite has still to send
+	writeErr    error
 	quiet       bool
+	reset       atomic.Bool   // Reset was called
 	drained     bool          // the last read took all that had arrived
 	blind       atomic.Uint32 // how a wait of Each stands; see the blind constants
 
@@ -49,22 +53,27 @@ type Conn struct {
 }
 
 // New wraps a connection and watches its timeouts until Close. It reads and
-// writes nothing.
+// writes nothing. For TLS there is NewTLS.
 func New(nc net.Conn) *Conn {
 	c := &Conn{nc: nc}
 	c.tcp, _ = nc.(*net.TCPConn)
-	if _, isTLS := nc.(*tls.Conn); !isTLS {
-		if sc, ok := nc.(syscall.Conn); ok {
-			c.raw, _ = sc.SyscallConn()
-		}
-	}
-	if c.raw != nil {
-		c.onRead, c.onExchange, c.onEach = c.readReady, c.exchangeReady, c.eachReady
-		c.onAvailable = c.availableReady
-		c.onQuiet = func(fd uintptr) { c.quiet = peek(fd) == syscall.EAGAIN }
-	}
+	c.control(nc)
 	watch(c)
 	return c
+}
+
+// control makes the callbacks that work on the socket of a connection.
+func (c *Conn) control(nc net.Conn) {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return
+	}
+	if c.raw, _ = sc.SyscallConn(); c.raw == nil {
+		return
+	}
+	c.onRead, c.onExchange, c.onEach = c.readReady, c.exchangeReady, c.eachReady
+	c.onWrite, c.onAvailable = c.writeReady, c.availableReady
+	c.onQuiet = func(fd uintptr) { c.quiet = peek(fd) == syscall.EAGAIN }
 }
 
 // NetConn returns the connection underneath.
@@ -79,6 +88,9 @@ func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
 // Close ends the connection both ways.
 func (c *Conn) Close() error {
 	unwatch(c)
+	if c.wire != nil && c.reset.Load() {
+		return c.wire.Conn.Close()
+	}
 	return c.nc.Close()
 }
 
@@ -107,21 +119,18 @@ func (c *Conn) ResumeReading() {
 func (c *Conn) Abort() { c.nc.SetDeadline(longAgo) }
 
 // Reset makes Close end the connection with a reset, so that the peer sees that
-// what it got is not the whole, and aborts it. Over TLS it ends here, without
+// what it got is not the whole, and aborts it. Over TLS it then ends without
 // the close_notify that Close would send: that is the end in good order.
 func (c *Conn) Reset() {
-	tcp := c.tcp
-	t, isTLS := c.nc.(*tls.Conn)
-	if isTLS {
-		tcp, _ = t.NetConn().(*net.TCPConn)
+	under := c.nc
+	if c.wire != nil {
+		under = c.wire.Conn
 	}
-	if tcp != nil {
+	if tcp, ok := under.(*net.TCPConn); ok {
 		tcp.SetLinger(0)
 	}
+	c.reset.Store(true)
 	c.Abort()
-	if isTLS {
-		t.NetConn().Close()
-	}
 }
 
 // LastWrite writes p to a peer that may have let the connection time out. It
@@ -138,8 +147,7 @@ const lastWriteTime = time.Second
 var longAgo = time.Unix(1, 0)
 
 // Fill reads what the peer has sent into b, waiting for the first byte. While
-// it waits, an empty b owns no memory, except over TLS, where no one can tell
-// from outside whether there is something to read. The error is io.EOF at the
+// it waits, an empty b owns no memory. The error is io.EOF at the
 // end of the stream, os.ErrDeadlineExceeded (wrapped) after a timeout, and
 // io.ErrShortBuffer where b is full.
 func (c *Conn) Fill(b *buffer.Buffer) error {
@@ -168,13 +176,14 @@ func (c *Conn) Fill(b *buffer.Buffer) error {
 // again when there is something to read. A read that finds nothing comes
 // before every wait, so that readiness reported earlier is never lost.
 func (c *Conn) readReady(fd uintptr) bool {
+	c.wire.begin(false)
 	for {
 		space := c.in.Space()
-		n, err := recv(fd, space)
+		n, err := c.recv(fd, space)
 		switch {
 		case n > 0:
 			c.in.Wrote(n)
-			c.drained = n < len(space)
+			c.drained = n < len(space) || c.wire != nil // of TLS the look before the next write tells
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
@@ -239,9 +248,16 @@ func (c *Conn) exchangeReady(fd uintptr) bool {
 	if c.out == nil {
 		return c.readReady(fd)
 	}
-	if peek(fd) != syscall.EAGAIN {
+	if c.wire != nil && !c.quietTLS(fd) || c.wire == nil && peek(fd) != syscall.EAGAIN {
 		c.outErr = ErrSpoiled
 		return true
+	}
+	if c.wire != nil {
+		c.held.Store(fd + 1)
+		c.wrote, c.outErr = c.nc.Write(c.out)
+		c.held.Store(0)
+		c.out = nil
+		return c.outErr != nil
 	}
 	for {
 		n, err := send(fd, c.out)
@@ -262,24 +278,55 @@ func (c *Conn) exchangeReady(fd uintptr) bool {
 
 // Write writes all of p.
 func (c *Conn) Write(p []byte) (int, error) {
-	if !c.inEach {
+	if c.wire != nil || c.raw == nil {
 		return c.nc.Write(p)
 	}
-	// Inside Each the descriptor is at hand, and held: the plain way is for
-	// what the socket does not take at once, and for errors.
-	n, err := send(c.fd, p)
-	if n == len(p) {
-		return n, nil
-	} else if err != nil {
-		n = 0
+	return c.writeSocket(p)
+}
+
+// writeSocket writes all of p to the socket. Inside Each the descriptor is at
+// hand, and held: the way by RawConn is for what the socket does not take at
+// once, and for errors.
+func (c *Conn) writeSocket(p []byte) (n int, err error) {
+	if held := c.held.Load(); held != 0 {
+		if n, err = send(held-1, p); n == len(p) {
+			return n, nil
+		} else if err != nil {
+			n = 0
+		}
 	}
-	m, err := c.nc.Write(p[n:])
-	return n + m, err
+	c.writing, c.writeErr = p[n:], nil
+	err = c.raw.Write(c.onWrite)
+	n = len(p) - len(c.writing)
+	c.writing = nil
+	if err == nil {
+		err = c.writeErr
+	}
+	return n, err
+}
+
+// writeReady is writeSocket's step on a writable socket.
+func (c *Conn) writeReady(fd uintptr) bool {
+	for len(c.writing) > 0 {
+		n, err := send(fd, c.writing)
+		switch {
+		case err == nil:
+			c.writing = c.writing[n:]
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN:
+			return false
+		default:
+			c.writeErr = err
+			return true
+		}
+	}
+	return true
 }
 
 // Quiet reports whether the connection is open and has nothing to read, as an
 // idle connection must be before it is used again. It does not wait, and counts
-// as reading. Where it cannot look (TLS), it answers true.
+// as reading. Over TLS it looks at the socket, where a ticket may have come.
+// Where it cannot look (a connection without a descriptor), it answers true.
 func (c *Conn) Quiet() bool {
 	if c.raw == nil {
 		return true

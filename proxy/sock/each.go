@@ -53,19 +53,17 @@ func (c *Conn) eachReady(fd uintptr) bool {
 	if c.blind.Swap(seeing) == rescued {
 		c.endRescue()
 	}
+	c.wire.begin(true)
 	for {
 		space := c.in.Space()
-		n, err := recv(fd, space)
+		n, err := c.recv(fd, space)
 		switch {
 		case n > 0:
 			c.in.Wrote(n)
-			c.inEach, c.fd = true, fd
-			more := c.handle()
-			c.inEach = false
-			if !more {
+			if !c.callHandle(fd) {
 				return true
 			}
-			if n == len(space) {
+			if n == len(space) || c.wire != nil && c.wire.more {
 				continue
 			}
 			c.in.Release()
@@ -75,6 +73,9 @@ func (c *Conn) eachReady(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN:
 			c.in.Release()
+			if c.wire != nil && c.wire.blind {
+				c.blind.Store(waiting)
+			}
 			return false
 		case err == nil:
 			err = io.EOF
@@ -84,6 +85,20 @@ func (c *Conn) eachReady(fd uintptr) bool {
 		return true
 	}
 }
+
+// callHandle calls handle, whose writes go straight to the socket.
+func (c *Conn) callHandle(fd uintptr) bool {
+	if c.shared {
+		return c.handle()
+	}
+	c.held.Store(fd + 1)
+	defer c.held.Store(0)
+	return c.handle()
+}
+
+// ShareWrites tells that other goroutines than that of Each write too, one at a
+// time. It is called before the first wait.
+func (c *Conn) ShareWrites() { c.shared = true }
 
 // endRescue lets a connection wait again that the sweeper has woken.
 func (c *Conn) endRescue() {

@@ -30,7 +30,7 @@ type pair struct {
 var kinds = []struct {
 	name string
 	open func(testing.TB) pair
-}{{"tcp", tcpPair}, {"unix", unixPair}, {"tls", tlsPair}}
+}{{"tcp", tcpPair}, {"unix", unixPair}, {"tls", tlsPair}, {"tls client", tlsClientPair}}
 
 func onEach(t *testing.T, test func(*testing.T, pair)) {
 	for _, k := range kinds {
@@ -49,19 +49,32 @@ func unixPair(t testing.TB) pair {
 	return watched(t, connect(t, "unix", filepath.Join(dir, "s")))
 }
 
+// tlsPair is the server's side, with a client that took its tickets.
 func tlsPair(t testing.TB) pair {
 	ends := connect(t, "tcp", "127.0.0.1:0")
-	server := tls.Server(ends[1], &tls.Config{Certificates: []tls.Certificate{certificate(t)}})
-	client := tls.Client(ends[0], &tls.Config{InsecureSkipVerify: true})
+	server := NewTLS(ends[1], tls.Server, &tls.Config{Certificates: []tls.Certificate{certificate(t)}})
+	return shake(t, server, tls.Client(ends[0], &tls.Config{InsecureSkipVerify: true}))
+}
+
+// tlsClientPair is the client's side. The server's tickets wait for it.
+func tlsClientPair(t testing.TB) pair {
+	ends := connect(t, "tcp", "127.0.0.1:0")
+	client := NewTLS(ends[1], tls.Client, &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)})
+	return shake(t, client, tls.Server(ends[0], &tls.Config{Certificates: []tls.Certificate{certificate(t)}}))
+}
+
+// shake completes the handshake of both sides.
+func shake(t testing.TB, c *Conn, peer *tls.Conn) pair {
 	shaken := make(chan error, 1)
-	go func() { shaken <- server.Handshake() }()
-	if err := client.Handshake(); err != nil {
+	go func() { shaken <- peer.Handshake() }()
+	if err := c.NetConn().(*tls.Conn).Handshake(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-shaken; err != nil {
 		t.Fatal(err)
 	}
-	return watched(t, [2]net.Conn{server, client})
+	t.Cleanup(func() { c.Close(); peer.Close() })
+	return pair{c: c, peer: peer}
 }
 
 // connect returns both ends of a new connection, the dialled one first.
