@@ -62,6 +62,10 @@ var rules = []rule{
 		why: "plain types, that everything may import",
 	},
 	{
+		from: "sluice/proxy/limit", forbid: []string{"sluice/...", "net", "os/...", "syscall"},
+		why: "counting depends on its arguments alone; the moment is one of them",
+	},
+	{
 		from: "sluice/proxy/...", forbid: []string{"net/http/..."}, except: []string{"sluice/proxy/upstream"},
 		why: "its server costs four times what ours costs; health checks alone may use its client",
 	},

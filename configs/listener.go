@@ -19,6 +19,10 @@ type Listener struct {
 	ProxyProtocol  ProxyMode        `yaml:"proxy_protocol"` // default off
 	Timeouts       ListenerTimeouts `yaml:"timeouts"`
 	Limits         ListenerLimits   `yaml:"limits"`
+	// RedirectHTTPS is the port, 443 most often, that every request is sent to
+	// over https (308), but for ACME's challenges and for what a trusted proxy
+	// says came over https. 0, the default: requests are served.
+	RedirectHTTPS int `yaml:"redirect_https"`
 }
 
 // TLS is what a TLS server shows and asks for.
@@ -29,6 +33,8 @@ type TLS struct {
 	// ClientCA is a PEM file of the authorities whose client certificates are
 	// required; "": none are asked for.
 	ClientCA string `yaml:"client_ca"`
+	// HSTS, where set, tells clients to come over TLS alone. For listeners.
+	HSTS *HSTS `yaml:"hsts"`
 }
 
 // Certificate is a certificate chain and its key, as PEM files.
@@ -49,6 +55,9 @@ type ListenerLimits struct {
 	Fields    int  `yaml:"fields"`     // in a request head, over: 431; 8 to 1024, default 128
 	URIBytes  Size `yaml:"uri_bytes"`  // of a request target, over: 414; 256 to head_bytes, default 32KiB
 	BodyBytes Size `yaml:"body_bytes"` // of a request body, over: 413; 0: no limit, the default
+	// RequestsPerClient is how often each client may ask, over all its
+	// connections; over: 429. An IPv6 client is a /64. Default: no limit.
+	RequestsPerClient Rate `yaml:"requests_per_client"`
 }
 
 // DefaultListener returns the listener of a file that names none.

@@ -24,6 +24,7 @@ type Service struct {
 	Upstream Upstream            `yaml:"upstream"`
 	Health   Health              `yaml:"health"`
 	Outlier  Outlier             `yaml:"outlier"`
+	Limits   ServiceLimits       `yaml:"limits"`
 	// Expose shows version and reason in the response. Default false.
 	Expose   bool     `yaml:"expose"`
 	Rollout  string   `yaml:"rollout"`  // the rollout policy; "": none

@@ -42,7 +42,11 @@ func (f *File) validateListeners(c *checker) {
 		}
 		c.protocols(path, l)
 		c.listenerLimits(path, l)
+		c.redirect(path+".redirect_https", l)
 		c.tls(path+".tls", l.TLS)
+		if l.TLS != nil {
+			c.hsts(path+".tls.hsts", l.TLS.HSTS)
+		}
 	}
 }
 
@@ -67,6 +71,7 @@ func (c *checker) listenerLimits(path string, l *Listener) {
 	path += ".limits"
 	c.between(path+".head_bytes", int64(l.Limits.HeadBytes), int64(KiB), maxHead)
 	c.between(path+".fields", int64(l.Limits.Fields), 8, 1024)
+	c.rate(path+".requests_per_client", l.Limits.RequestsPerClient)
 	c.between(path+".uri_bytes", int64(l.Limits.URIBytes), 256, max(int64(KiB), int64(l.Limits.HeadBytes)))
 }
 
@@ -124,6 +129,9 @@ func (f *File) validateAdmin(c *checker) {
 		}
 	}
 	c.tls("admin.tls", a.TLS)
+	if a.TLS != nil && a.TLS.HSTS != nil {
+		c.fail("admin.tls.hsts", "leave it out; it is for listeners", "the administration API is no site")
+	}
 	if a.TokensFile != "" {
 		if data, ok := c.read("admin.tokens_file", a.TokensFile, maxTokens); ok && len(data) == 0 {
 			c.fail("admin.tokens_file", "write a token into it, or leave the key out on a loopback address", "%s is empty", quote(a.TokensFile))

@@ -27,6 +27,8 @@ func (f *File) validateService(c *checker, name string) {
 	c.rules(path+".rules", s)
 	c.upstream(path+".upstream", &s.Upstream)
 	c.health(path+".health", &s.Health)
+	c.rate(path+".limits.requests", s.Limits.Requests)
+	c.rate(path+".limits.requests_per_client", s.Limits.RequestsPerClient)
 	c.between(path+".outlier.consecutive", int64(s.Outlier.Consecutive), 1, 1000)
 	c.positive(path+".outlier.base", s.Outlier.Base)
 	c.between(path+".outlier.max_percent", int64(s.Outlier.MaxPercent), 0, 100)

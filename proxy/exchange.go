@@ -157,17 +157,6 @@ func (x *exchange) joinCookies() {
 	}
 }
 
-// admit refuses what the listener's limits forbid.
-func (x *exchange) admit() bool {
-	limit := x.peer.listener.BodyBytes
-	if limit > 0 && x.req.Length > limit {
-		x.srv.stats.Refused(413)
-		x.reply(413, "The request's body is longer than this server takes.\n")
-		return false
-	}
-	return true
-}
-
 // decide asks the routing table and answers what goes nowhere.
 func (x *exchange) decide() bool {
 	x.dec = x.table.Routing.Decide(&x.in)
@@ -191,6 +180,9 @@ func (x *exchange) decide() bool {
 		x.countFailed()
 	}
 	x.target = x.table.Targets[x.dec.Version.Slot]
+	if r := x.target.Settings.Rates; r != nil && !x.withinServiceRates(r) {
+		return false
+	}
 	x.dec.Remember(x.in.Now)
 	x.countPin()
 	return true

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"sluice/proxy/h1"
+	"sluice/proxy/limit"
 	"sluice/proxy/sock"
 )
 
@@ -33,6 +34,21 @@ type ListenerConfig struct {
 	BodyTimeout time.Duration // without a byte moving in a body, either way; 60 s
 	BodyBytes   int64         // longest request body; 0: no limit
 	Limits      h1.Limits     // of request heads; those of responses are h1.DefaultLimits
+
+	// ClientRate is how often a client may ask, over all its connections; more
+	// is answered 429. The zero rate is no limit.
+	ClientRate limit.Rate
+	// RedirectHTTPS is the port that all requests to a listener without TLS are
+	// sent to over https; 0: they are served.
+	RedirectHTTPS int
+	// Challenge returns the answer to an ACME challenge, by the host and the path
+	// that are asked, and false if it knows none. Nil: it knows none.
+	Challenge func(host, path string) (answer string, known bool)
+	// HSTS is the Strict-Transport-Security of responses over TLS that have
+	// none; "": none.
+	HSTS string
+
+	clients *limit.Clients // for ClientRate; kept from one configuration to the next
 }
 
 // Defaults of a ListenerConfig.
@@ -105,7 +121,7 @@ func (s *Server) Listen(configs []ListenerConfig) error {
 		next[c.key()] = l
 	}
 	for _, c := range configs {
-		next[c.key()].config.Store(c.withDefaults())
+		next[c.key()].configure(c.withDefaults())
 	}
 	for _, l := range opened {
 		s.running.Add(1)
@@ -118,6 +134,17 @@ func (s *Server) Listen(configs []ListenerConfig) error {
 	}
 	s.listeners = next
 	return nil
+}
+
+// configure puts a configuration in force for the connections to come. What
+// clients did under the one before still counts where the rate stays.
+func (l *listener) configure(c *ListenerConfig) {
+	if old := l.config.Load(); old != nil && old.ClientRate == c.ClientRate {
+		c.clients = old.clients
+	} else {
+		c.clients = limit.NewClients(c.ClientRate)
+	}
+	l.config.Store(c)
 }
 
 // retire closes a listener that the configuration dropped and lets its

@@ -22,10 +22,24 @@ func (x *exchange) prepareResponse() {
 	if x.dec.Pin == routing.PinMake && x.dec.Service.Pin.By == routing.PinCookie {
 		x.setPin()
 	}
+	x.secureTransport()
 	if x.dec.Service.Expose {
 		x.extra = append(x.extra,
 			head.Field{Name: "Sluice-Version", Value: x.dec.Version.Name},
 			head.Field{Name: "Sluice-Reason", Value: routing.ReasonText(&x.dec)})
+	}
+}
+
+// secureTransport tells the client to come over TLS from now on (RFC 6797),
+// unless the response says something of its own about that. Over plain HTTP the
+// field means nothing, and must not be sent (section 7.2).
+func (x *exchange) secureTransport() {
+	l := x.peer.listener
+	if l.HSTS == "" || !x.peer.tls {
+		return
+	}
+	if _, has := x.res.Get("strict-transport-security"); !has {
+		x.extra = append(x.extra, head.Field{Name: "Strict-Transport-Security", Value: l.HSTS})
 	}
 }
 

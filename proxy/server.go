@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -34,6 +35,7 @@ type Server struct {
 	access    accessLog
 	table     atomic.Pointer[Table]
 	dateCache atomic.Pointer[dateText]
+	began     time.Time     // the zero of exchange.moment
 	turn      atomic.Uint32 // numbers connections, for the counters' shards
 
 	mu        sync.Mutex
@@ -47,7 +49,7 @@ type Server struct {
 // New returns a server without listeners, that serves nothing until Swap.
 func New(opt Options) *Server {
 	s := &Server{
-		stats: opt.Stats, log: opt.Log,
+		stats: opt.Stats, log: opt.Log, began: time.Now(),
 		listeners: map[string]*listener{}, conns: map[clientConn]struct{}{},
 	}
 	if s.log == nil {

@@ -51,6 +51,8 @@ type Settings struct {
 	HostOfEndpoint bool
 	// HashBy is the key by which a cluster that balances by hash chooses.
 	HashBy HashBy
+	// Rates hold the requests to the service to what it takes; nil: to nothing.
+	Rates *Rates
 }
 
 // DefaultSettings are the settings of a service that says nothing.

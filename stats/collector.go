@@ -27,6 +27,7 @@ type collector struct {
 	weight, info,
 	noRoute, refused, overrideIgnored, reloads, reloadFailures,
 	statePending, tableRevision *prometheus.Desc
+	edge edgeDescs
 }
 
 // Collector returns the registry's metrics for Prometheus. A version that
@@ -67,6 +68,7 @@ func Collector(r *Registry) prometheus.Collector {
 		reloadFailures:  desc("config_reload_failures_total", "Reloads of the configuration file that were refused."),
 		statePending:    desc("state_pending", "Changes of the desired state that are in force and not yet durable."),
 		tableRevision:   desc("table_revision", "Revision of the desired state that the routing table shows."),
+		edge:            newEdgeDescs(desc),
 	}
 }
 
@@ -80,6 +82,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		c.noRoute, c.refused, c.overrideIgnored, c.reloads, c.reloadFailures,
 		c.statePending, c.tableRevision,
 	} {
+		ch <- d
+	}
+	for _, d := range c.edge.all() {
 		ch <- d
 	}
 }
@@ -187,6 +192,7 @@ func (c *collector) sendProcess(ch chan<- prometheus.Metric) {
 	count(ch, c.reloadFailures, p.ReloadFailures)
 	gauge(ch, c.statePending, float64(p.StatePending))
 	gauge(ch, c.tableRevision, float64(p.TableRevision))
+	c.edge.send(ch, c.registry.Edge())
 }
 
 // The labels that reach count and gauge are valid UTF-8, without which they

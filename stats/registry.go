@@ -80,6 +80,7 @@ type Registry struct {
 	exposed  int
 
 	process process
+	edge    edge
 }
 
 // New returns a registry without versions.

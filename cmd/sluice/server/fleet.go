@@ -25,6 +25,7 @@ type fleet struct {
 
 	members map[string]map[string]*member // by service and version
 	pins    map[string]pinTable
+	rates   map[string]serviceRates
 	size    int   // slots ever given out
 	free    []int // those of them that nobody has
 	retired retired
@@ -48,7 +49,7 @@ type pinTable struct {
 func newFleet(log *zap.Logger, r *stats.Registry, onEvent func(upstream.Event)) fleet {
 	return fleet{
 		log: log, stats: r, onEvent: onEvent,
-		members: map[string]map[string]*member{}, pins: map[string]pinTable{},
+		members: map[string]map[string]*member{}, pins: map[string]pinTable{}, rates: map[string]serviceRates{},
 	}
 }
 
@@ -147,6 +148,7 @@ func (f *fleet) retire(services []string, file *configs.File, st state.State) {
 		if svc == nil || file.Services[name] == nil {
 			svc = &state.Service{}
 			delete(f.pins, name)
+			delete(f.rates, name)
 		}
 		for version, m := range f.members[name] {
 			if svc.Versions[version] != nil {

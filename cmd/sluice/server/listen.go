@@ -22,6 +22,7 @@ func listenerConfigs(file *configs.File) ([]proxy.ListenerConfig, error) {
 				HeadBytes: int(l.Limits.HeadBytes), Fields: l.Limits.Fields, URIBytes: int(l.Limits.URIBytes),
 			},
 		}
+		setEdge(&c, l)
 		if l.TLS != nil {
 			var err error
 			if c.TLS, err = tlsConfig(l.TLS); err != nil {

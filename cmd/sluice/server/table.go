@@ -91,6 +91,7 @@ func (f *fleet) compile(from sources, names []string) ([]routing.ServiceConfig, 
 		declared, svc := from.file.Services[name], from.state.Services[name]
 		service := serviceConfig(name, declared, svc)
 		service.Pins = f.pinTable(name, declared)
+		rates := f.serviceRates(name, declared)
 		for i := range service.Versions {
 			v := svc.Versions[service.Versions[i].Name]
 			m, err := f.member(name, declared, v)
@@ -98,7 +99,9 @@ func (f *fleet) compile(from sources, names []string) ([]routing.ServiceConfig, 
 				return nil, nil, err
 			}
 			service.Versions[i].Slot = m.slot
-			targets[m.slot] = m.target(declared, v)
+			target := m.target(declared, v)
+			target.Settings.Rates = rates
+			targets[m.slot] = target
 		}
 		services = append(services, service)
 	}

@@ -1,0 +1,36 @@
+package server
+
+import (
+	"sluice/configs"
+	"sluice/proxy"
+	"sluice/proxy/limit"
+)
+
+// setEdge translates what a listener keeps out, and where it sends clients.
+func setEdge(c *proxy.ListenerConfig, l *configs.Listener) {
+	c.RedirectHTTPS = l.RedirectHTTPS
+	c.ClientRate = rate(l.Limits.RequestsPerClient)
+	if l.TLS != nil {
+		c.HSTS = l.TLS.HSTS.String()
+	}
+}
+
+// rate translates a rate.
+func rate(r configs.Rate) limit.Rate { return limit.Rate{PerSecond: r.Rate, Burst: r.Burst} }
+
+// serviceRates are a service's rates and what they were made for.
+type serviceRates struct {
+	rates *proxy.Rates
+	from  configs.ServiceLimits
+}
+
+// serviceRates returns the rates of a service. What was counted outlives tables,
+// as long as the rates stay.
+func (f *fleet) serviceRates(service string, declared *configs.Service) *proxy.Rates {
+	r, has := f.rates[service]
+	if !has || r.from != declared.Limits {
+		r = serviceRates{proxy.NewRates(rate(declared.Limits.Requests), rate(declared.Limits.RequestsPerClient)), declared.Limits}
+		f.rates[service] = r
+	}
+	return r.rates
+}
