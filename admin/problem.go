@@ -34,6 +34,9 @@ func (s *Server) problem(err error, conditional bool) *api.Problem {
 	case errors.Is(err, state.ErrConflict):
 		return &api.Problem{Status: conflictStatus(conditional), Detail: err.Error(),
 			Remedy: "read the service anew and repeat the change if it still fits"}
+	case errors.Is(err, state.ErrPaused):
+		return &api.Problem{Status: http.StatusServiceUnavailable, Detail: err.Error(),
+			Remedy: "send it again in a second: whoever goes on answers at the same address"}
 	case errors.Is(err, state.ErrStore):
 		return &api.Problem{Status: http.StatusServiceUnavailable, Detail: err.Error(),
 			Remedy: "try again when the store is back; a rollback works without it"}
@@ -45,10 +48,22 @@ func (s *Server) problem(err error, conditional bool) *api.Problem {
 	return &api.Problem{Status: http.StatusInternalServerError, Detail: "an unexpected error; the log has it"}
 }
 
+// retryAfter is how many seconds a caller waits who is told to try again.
+const retryAfter = "1"
+
+// later adds Retry-After to problems that pass by themselves.
+func later(err error) error {
+	var p *api.Problem
+	if errors.As(err, &p) && p.Status == http.StatusServiceUnavailable {
+		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {retryAfter}})
+	}
+	return err
+}
+
 // fromState reports whether an error is the state's or its store's.
 func fromState(err error) bool {
 	var refusal *state.Refusal
-	return errors.As(err, &refusal) || errors.Is(err, state.ErrConflict) || errors.Is(err, state.ErrStore)
+	return errors.As(err, &refusal) || errors.Is(err, state.ErrConflict) || errors.Is(err, state.ErrStore) || errors.Is(err, state.ErrPaused)
 }
 
 // refused maps a refusal of the state.

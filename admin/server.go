@@ -183,5 +183,8 @@ func add[I, O any](a huma.API, op huma.Operation, handle func(context.Context, *
 	op.MaxBodyBytes = MaxBody
 	op.Metadata = map[string]any{metaKeys: bodyKeys(reflect.TypeFor[I]())}
 	op.Responses = map[string]*huma.Response{"default": problemResponse(a)}
-	huma.Register(a, op, handle)
+	huma.Register(a, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		return out, later(err)
+	})
 }

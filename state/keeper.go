@@ -86,10 +86,11 @@ type Keeper struct {
 	view atomic.Pointer[view] // what readers see, whole
 
 	// turn is held, by its one token, by whoever reads or changes what follows.
-	turn chan struct{}
-	base State  // as the store had it last
-	held []held // oldest first
-	tell []func(State, []Event)
+	turn   chan struct{}
+	base   State  // as the store had it last
+	held   []held // oldest first
+	tell   []func(State, []Event)
+	paused bool // no change is taken, and the store is not touched
 
 	// slot is held while the store works, even after its caller gave up: a
 	// store that hangs gets no second call.
@@ -221,6 +222,9 @@ func (k *Keeper) rollback(ctx context.Context, c Rollback, meta Meta) (Result, e
 
 // commit applies a command to the newest state until the store takes it.
 func (k *Keeper) commit(ctx context.Context, cmd Command, meta Meta) (Result, error) {
+	if k.paused {
+		return Result{}, ErrPaused
+	}
 	if err := k.reconcile(ctx); err != nil {
 		return Result{}, err
 	}
@@ -278,6 +282,9 @@ func (k *Keeper) catchUp(ctx context.Context) error {
 		return err
 	}
 	defer k.release()
+	if k.paused {
+		return nil
+	}
 	ctx = context.WithoutCancel(ctx)
 	if err := k.follow(ctx); err != nil {
 		return err

@@ -46,7 +46,7 @@ func (s *Store) Audit(ctx context.Context, service string, before uint64, limit 
 		return nil, err
 	}
 	var events []state.Event
-	err := s.db.View(func(tx *bolt.Tx) error {
+	err := s.db.Load().View(func(tx *bolt.Tx) error {
 		c := tx.Bucket(auditBucket).Cursor()
 		k, v, err := seekBefore(tx.Bucket(auditBucket), c, before)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -42,8 +43,9 @@ var (
 
 // Store is a state.Store in a file.
 type Store struct {
-	db  *bolt.DB
-	hub watch.Hub
+	path string
+	db   atomic.Pointer[bolt.DB] // closed between Release and Reacquire
+	hub  watch.Hub
 
 	mu sync.Mutex
 	// newest is the state in the file, which nobody else writes while this
@@ -63,15 +65,41 @@ func open(path string, timeout time.Duration) (*Store, error) {
 	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("state file %s: its directory %s does not exist; create it first", path, filepath.Dir(path))
 	}
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: timeout})
-	if err != nil {
-		return nil, fmt.Errorf("state file %s: %w", path, explain(err))
-	}
-	s := &Store{db: db}
-	if err := s.prepare(); err != nil {
-		return nil, errors.Join(fmt.Errorf("state file %s: %w", path, err), db.Close())
+	s := &Store{path: path}
+	if err := s.acquire(timeout); err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+// acquire opens the file and looks whether it is in order.
+func (s *Store) acquire(timeout time.Duration) error {
+	db, err := bolt.Open(s.path, 0o600, &bolt.Options{Timeout: timeout})
+	if err != nil {
+		return fmt.Errorf("state file %s: %w", s.path, explain(err))
+	}
+	s.db.Store(db)
+	s.newest = nil
+	if err := s.prepare(); err != nil {
+		return errors.Join(fmt.Errorf("state file %s: %w", s.path, err), db.Close())
+	}
+	return nil
+}
+
+// Release closes the file, after the transactions under way, so that another
+// process may have it. Every call fails from then until Reacquire.
+func (s *Store) Release() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.newest = nil
+	return s.db.Load().Close()
+}
+
+// Reacquire opens the file anew after Release. It fails as Open does.
+func (s *Store) Reacquire() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.acquire(lockTimeout)
 }
 
 // explain puts what bbolt says into words that help.
@@ -86,10 +114,11 @@ func explain(err error) error {
 }
 
 // prepare lays out a new file and reads an old one, so that whatever is wrong
-// with it shows at the start. It writes only what is missing.
+// with it shows at the start. It writes only what is missing. The caller holds
+// s.mu, or is the only one who has s.
 func (s *Store) prepare() error {
 	laidOut := false
-	err := s.db.View(func(tx *bolt.Tx) error {
+	err := s.db.Load().View(func(tx *bolt.Tx) error {
 		meta := tx.Bucket(metaBucket)
 		if meta == nil {
 			return nil
@@ -101,11 +130,11 @@ func (s *Store) prepare() error {
 		return err
 	}
 	if !laidOut {
-		if err := s.db.Update(layOut); err != nil {
+		if err := s.db.Load().Update(layOut); err != nil {
 			return err
 		}
 	}
-	_, err = s.Load(context.Background())
+	_, err = s.load()
 	return err
 }
 
@@ -161,7 +190,7 @@ func (s *Store) load() (state.State, error) {
 		return *s.newest, nil
 	}
 	var read state.State
-	err := s.db.View(func(tx *bolt.Tx) (err error) {
+	err := s.db.Load().View(func(tx *bolt.Tx) (err error) {
 		read, err = readState(tx)
 		return err
 	})
@@ -211,7 +240,7 @@ func (s *Store) Commit(ctx context.Context, next state.State, events []state.Eve
 	if prev.Revision+1 != next.Revision {
 		return fmt.Errorf("state/bolt: revision %d can't follow %d: %w", next.Revision, prev.Revision, state.ErrConflict)
 	}
-	err = s.db.Update(func(tx *bolt.Tx) error {
+	err = s.db.Load().Update(func(tx *bolt.Tx) error {
 		if err := writeServices(tx.Bucket(servicesBucket), prev, next); err != nil {
 			return err
 		}
@@ -257,4 +286,4 @@ func writeServices(b *bolt.Bucket, prev, next state.State) error {
 func (s *Store) Watch(ctx context.Context) <-chan struct{} { return s.hub.Watch(ctx) }
 
 // Close lets go of the file, after the transactions under way.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error { return s.db.Load().Close() }

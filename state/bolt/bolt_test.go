@@ -105,7 +105,7 @@ func TestOpenRefusals(t *testing.T) {
 			path := temp(t)
 			s := mustOpen(t, path)
 			storetest.Advance(t, s, 3)
-			err := s.db.Update(func(tx *bolt.Tx) error {
+			err := s.db.Load().Update(func(tx *bolt.Tx) error {
 				return tx.Bucket([]byte(c.bucket)).Put([]byte(c.key), []byte(c.value))
 			})
 			if err := errors.Join(err, s.Close()); err != nil {
@@ -119,7 +119,7 @@ func TestOpenRefusals(t *testing.T) {
 func TestCorruptAuditNamesTheKey(t *testing.T) {
 	s := mustOpen(t, temp(t))
 	storetest.Advance(t, s, 3)
-	err := s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(auditBucket).Put(number(2), []byte("x")) })
+	err := s.db.Load().Update(func(tx *bolt.Tx) error { return tx.Bucket(auditBucket).Put(number(2), []byte("x")) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestOnlyWhatChangedIsWritten(t *testing.T) {
 	storetest.Advance(t, s, 2) // step 1 changes service s1
 	read := func(name string) string {
 		var v string
-		err := s.db.View(func(tx *bolt.Tx) error { v = string(tx.Bucket(servicesBucket).Get([]byte(name))); return nil })
+		err := s.db.Load().View(func(tx *bolt.Tx) error { v = string(tx.Bucket(servicesBucket).Get([]byte(name))); return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestAuditIsPruned(t *testing.T) {
 		for i := range events {
 			events[i] = state.Event{Service: "s", Revision: uint64(i + 1)}
 		}
-		err := s.db.Update(func(tx *bolt.Tx) error { return appendAudit(tx.Bucket(auditBucket), events, keep) })
+		err := s.db.Load().Update(func(tx *bolt.Tx) error { return appendAudit(tx.Bucket(auditBucket), events, keep) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,8 @@ func TestReadOnlyFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = &Store{db: db}
+	s = &Store{}
+	s.db.Store(db)
 	defer s.Close()
 	cmd, meta := storetest.Step(3)
 	next, events, err := state.Apply(want, cmd, meta)
@@ -220,5 +221,45 @@ func BenchmarkCommit(b *testing.B) {
 			b.Fatal(err)
 		}
 		st = next
+	}
+}
+
+// TestReleaseAndReacquire hands the file to another process and back.
+func TestReleaseAndReacquire(t *testing.T) {
+	path := temp(t)
+	s := mustOpen(t, path)
+	defer s.Close()
+	storetest.Advance(t, s, 3)
+	if err := s.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load(t.Context()); err == nil {
+		t.Error("a released store is read")
+	}
+	if _, err := s.Audit(t.Context(), "", 0, 1); err == nil {
+		t.Error("a released store's audit is read")
+	}
+	other := mustOpen(t, path)
+	want, err := other.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, meta := storetest.Step(3)
+	next, events, err := state.Apply(want, cmd, meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Commit(t.Context(), next, events); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), next, events); err == nil {
+		t.Error("a released store was written")
+	}
+	other.Close()
+	if err := s.Reacquire(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Load(t.Context()); err != nil || got.Revision != next.Revision {
+		t.Errorf("revision %d, %v; want %d", got.Revision, err, next.Revision)
 	}
 }
