@@ -120,7 +120,7 @@ func (d *Door) receive(c *net.UnixConn) {
 			err = errMalformed
 		}
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return // somebody looked whether there is anybody
 	}
 	if err == nil && !d.taking.CompareAndSwap(false, true) {
@@ -176,7 +176,7 @@ func (d *Door) awaitReady(c *net.UnixConn, peer peer, sockets []Socket) error {
 	}
 	m, err := receive(c, time.Now().Add(d.terms.Timeout))
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return errors.New("it ended before it served")
 	case d.ctx.Err() != nil:
 		return errors.New("this process is stopping")

@@ -2,6 +2,7 @@ package handover
 
 import (
 	"net"
+	"os"
 	"syscall"
 )
 
@@ -31,7 +32,7 @@ func peerOf(c *net.UnixConn) (peer, error) {
 // kill ends a process that is silent. It still holds its end of the connection,
 // so the number is its own and not that of a later process.
 func (p peer) kill() {
-	if p.pid > 1 {
+	if p.pid > 1 && p.pid != os.Getpid() {
 		_ = syscall.Kill(p.pid, syscall.SIGKILL)
 	}
 }

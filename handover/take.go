@@ -56,7 +56,7 @@ func ask(c *net.UnixConn) (message, error) {
 	}
 	m, err := receive(c, time.Time{})
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return m, errors.New("the running process ended or went back to work")
 	case err != nil:
 		return m, err

@@ -132,7 +132,7 @@ func (c *conn1) begin(res *head.Response, extra []head.Field, close bool) error 
 	c.appendFields(res.Fields)
 	c.appendFields(extra)
 	c.framing = framingLength
-	if c.state.stopping() { // since the request was read: the client must know
+	if c.state.stopping() || c.srv.leaving.Load() { // since the request was read: the client must know
 		c.x.close, close = true, true
 	}
 	switch {

@@ -110,7 +110,7 @@ func (s *Server) Listen(configs []ListenerConfig) error {
 		l := s.listeners[c.key()]
 		if l == nil {
 			var err error
-			if l, err = s.open(c.Address); err != nil {
+			if l, err = s.open(&c); err != nil {
 				for _, o := range opened {
 					o.net.Close()
 				}
@@ -159,12 +159,16 @@ func (s *Server) retire(l *listener) {
 	}
 }
 
-// open binds an address.
-func (s *Server) open(address string) (*listener, error) {
-	network, addr := "tcp", address
-	if path, unix := strings.CutPrefix(address, unixPrefix); unix {
-		network, addr = "unix", path
-		removeStale(path)
+// open binds an address, unless the process was given a socket for it.
+func (s *Server) open(c *ListenerConfig) (*listener, error) {
+	network, addr := split(c.Address)
+	if s.inherit != nil {
+		if ln := s.inherit(c.Name, network, addr); ln != nil {
+			return &listener{srv: s, net: ln, ended: make(chan struct{})}, nil
+		}
+	}
+	if network == "unix" {
+		removeStale(addr)
 	}
 	ln, err := net.Listen(network, addr)
 	if err != nil {
@@ -244,6 +248,9 @@ func (l *listener) take(nc net.Conn) {
 	}
 	if l.closing.Load() {
 		c.stop() // it came too late for retire to find it
+	}
+	if srv.leaving.Load() {
+		c.drain() // too late for Leave, likewise
 	}
 	go c.start()
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,10 @@ type Options struct {
 	Stats  *stats.Registry
 	Log    *zap.Logger // nil: none
 	Access AccessLog
+	// Inherit returns a socket that the process was given for a listener, and
+	// not yet asked for: by its predecessor or the service manager. Nil, or nil
+	// returned: the server binds the address itself.
+	Inherit func(name, network, address string) net.Listener
 }
 
 // Server accepts connections on its listeners and serves what comes.
@@ -37,6 +42,8 @@ type Server struct {
 	dateCache atomic.Pointer[dateText]
 	began     time.Time     // the zero of exchange.moment
 	turn      atomic.Uint32 // numbers connections, for the counters' shards
+	leaving   atomic.Bool   // each connection's next request is its last
+	inherit   func(name, network, address string) net.Listener
 
 	mu        sync.Mutex
 	listeners map[string]*listener // by ListenerConfig.key
@@ -49,7 +56,7 @@ type Server struct {
 // New returns a server without listeners, that serves nothing until Swap.
 func New(opt Options) *Server {
 	s := &Server{
-		stats: opt.Stats, log: opt.Log, began: time.Now(),
+		stats: opt.Stats, log: opt.Log, inherit: opt.Inherit, began: time.Now(),
 		listeners: map[string]*listener{}, conns: map[clientConn]struct{}{},
 	}
 	if s.log == nil {
@@ -108,12 +115,7 @@ func (s *Server) admit(c clientConn) bool {
 // unless one has come. When ctx ends first, what is left is cut off and the
 // error says how much.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	listeners := s.listeners
-	s.listeners = map[string]*listener{}
-	s.stopping = true
-	s.mu.Unlock()
-	for _, l := range listeners {
+	for _, l := range s.dropListeners() {
 		l.close()
 	}
 	s.mu.Lock()
@@ -122,31 +124,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.stop()
 	}
 	s.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		s.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
+	if s.Await(ctx) {
 		return nil
-	case <-ctx.Done():
 	}
 	return s.cutOff()
-}
-
-// cutOff ends the clients' connections that are left. Their goroutines may
-// still wait for an endpoint; they end with its answer or its timeout.
-func (s *Server) cutOff() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		c.abort()
-	}
-	if n := len(s.conns); n > 0 {
-		return &CutOffError{Connections: n}
-	}
-	return nil
 }
 
 // CutOffError is returned by Shutdown when its time ran out.

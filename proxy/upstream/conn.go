@@ -87,6 +87,7 @@ func (c *Conn) park() bool {
 // close ends a connection that no one uses.
 func (c *Conn) close() {
 	c.In.Free()
+	c.Endpoint.opened.remove(c)
 	c.Conn.Close()
 	c.Endpoint.open.Add(-1)
 }

@@ -26,7 +26,8 @@ type Endpoint struct {
 	failures atomic.Uint64 // failed requests and dials since the start
 	inARow   atomic.Int64  // failures since the last success
 
-	pool pool
+	pool   pool
+	opened opened
 
 	// Guarded by cluster.mu.
 	health   health
@@ -145,7 +146,9 @@ func (e *Endpoint) dial(timeout time.Duration) (*Conn, error) {
 		return nil, err
 	}
 	e.open.Add(1)
-	return &Conn{Conn: sock.New(nc), Endpoint: e, busy: true}, nil
+	c := &Conn{Conn: sock.New(nc), Endpoint: e, busy: true}
+	e.opened.add(c)
+	return c, nil
 }
 
 // closeAll closes connections taken from the pool.
