@@ -46,7 +46,7 @@ type option func(*rig)
 func newRig(t testing.TB, versions map[string]string, options ...option) *rig {
 	t.Helper()
 	r := &rig{t: t, clusters: map[string]*upstream.Cluster{}}
-	r.stats = stats.New(stats.Options{Reasons: reasons()})
+	r.stats = stats.New(stats.Options{Reasons: routing.ReasonNames()})
 	r.listener = ListenerConfig{Name: "test", Address: "127.0.0.1:0"}
 	r.service = routing.ServiceConfig{Name: "web", Epoch: 1}
 	r.upstream.Health.Disabled = true
@@ -108,15 +108,6 @@ func (r *rig) stop() {
 	for _, c := range r.clusters {
 		c.Close()
 	}
-}
-
-// reasons are the names of routing's reasons by their numbers.
-func reasons() []string {
-	var names []string
-	for r := routing.NoRoute; r <= routing.Failover; r++ {
-		names = append(names, r.String())
-	}
-	return names
 }
 
 // backend starts an HTTP server for a test and returns its address.

@@ -129,6 +129,8 @@ func buildService(p *problems, cfg *ServiceConfig) *Service {
 		}
 		svc.split.add(v, v.Weight)
 	}
+	svc.addShield(p, field+".shield", cfg.Shield)
+	svc.addAssets(p, field+".asset_fallback", cfg.AssetPaths)
 	for i := range cfg.Rules {
 		svc.addRule(p, fmt.Sprintf("%s.rules[%d]", field, i), &cfg.Rules[i])
 	}

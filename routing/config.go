@@ -52,6 +52,11 @@ type ServiceConfig struct {
 	// forgotten at once: each request goes where the hash of its key says.
 	Pins   *PinTable
 	Expose bool // tell clients the version and the reason
+	// Shield has the baseline answer what candidates fail; nil: nobody does.
+	Shield *ShieldConfig
+	// AssetPaths are prefixes, as in Route, below which a 404 is looked for on
+	// other versions.
+	AssetPaths []string
 }
 
 // VersionConfig is one version of a service.

@@ -85,5 +85,6 @@ func (s *Snapshot) Explain(req *Request) Explanation {
 	var d Decision
 	s.decide(req, &d, &t)
 	t.made(&d)
+	t.instead(req, &d)
 	return Explanation{Steps: t.steps, Decision: d}
 }

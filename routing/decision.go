@@ -1,5 +1,7 @@
 package routing
 
+import "slices"
+
 // Decision is where a request goes and why. It keeps nothing of the request.
 type Decision struct {
 	Service *Service // nil: no route, to be answered 404
@@ -50,12 +52,21 @@ const (
 	Pin                       // the session's pin
 	Split                     // the service's weights, for a new or voided session
 	Failover                  // the version that the steps above chose can't serve
+
+	// What the proxy finds once the version was asked; Decide returns neither.
+	Shield        // that version failed, and the baseline answered
+	AssetFallback // that version had no such asset, and another had
+
+	reasons = int(iota)
 )
 
-var reasonNames = [...]string{"no_route", "override", "rule", "pin", "split", "failover"}
+var reasonNames = [reasons]string{"no_route", "override", "rule", "pin", "split", "failover", "shield", "asset_fallback"}
+
+// ReasonNames returns the codes of the reasons by their numbers.
+func ReasonNames() []string { return slices.Clone(reasonNames[:]) }
 
 // String returns the code of the reason: "no_route", "override", "rule",
-// "pin", "split" or "failover".
+// "pin", "split", "failover", "shield" or "asset_fallback".
 func (r Reason) String() string {
 	if int(r) < len(reasonNames) {
 		return reasonNames[r]

@@ -14,7 +14,7 @@ type Explanation struct {
 
 // Step is one step of a decision.
 type Step struct {
-	Step    string `json:"step"`    // "route", "override", "rule", "pin", "split" or "failover"
+	Step    string `json:"step"`    // "route", "override", "rule", "pin", "split", "failover", "shield" or "asset_fallback"
 	Outcome string `json:"outcome"` // "taken" where the step decided, "passed" where it didn't, "failed" where it found nobody
 	Why     string `json:"why"`     // a sentence for people
 }
@@ -140,6 +140,23 @@ func (t *trace) split(svc *Service, d *Decision) {
 func (t *trace) made(d *Decision) {
 	if d.Pin == PinMake {
 		t.steps[len(t.steps)-1].Why += "; the session is pinned there"
+	}
+}
+
+// instead tells who may answer once the version was asked.
+func (t *trace) instead(req *Request, d *Decision) {
+	if v := d.Shields(req); v != nil {
+		t.add("shield", passed, "should %s fail before its answer begins, %s, the baseline, answers", d.Version.Name, v.Name)
+	}
+	if d.Version == nil || !d.IsAsset(req) {
+		return
+	}
+	var names []string
+	for v, next := d.NextForAsset(req, 0); v != nil; v, next = d.NextForAsset(req, next) {
+		names = append(names, v.Name)
+	}
+	if len(names) > 0 {
+		t.add("asset_fallback", passed, "an asset that %s does not have is asked of %s", d.Version.Name, strings.Join(names, ", "))
 	}
 }
 

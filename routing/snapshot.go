@@ -48,6 +48,10 @@ type Service struct {
 	Rules    []*Rule    // in order
 
 	split split // of the live versions
+	// See instead.go.
+	shieldStatuses []int
+	assets         []string   // prefixes, without trailing slash
+	assetOrder     []*Version // whom to ask for one
 	pins  *PinTable
 	salt  uint64 // hash of the salt, for keyed splits
 	hash  uint64 // of the name
@@ -74,6 +78,9 @@ type Version struct {
 	LeastEpoch uint64
 	Writes     string // "": undeclared
 	Reads      []string
+	// Shield is the version that answers what this one fails; nil: none, as this
+	// is the baseline, or dark, or of another shape.
+	Shield *Version
 
 	hash uint64 // of the name, for the rendezvous
 }

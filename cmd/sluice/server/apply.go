@@ -69,12 +69,3 @@ func (s *Server) describe(service, version string) (stats.Description, bool) {
 	}
 	return d, true
 }
-
-// reasonNames are the names of the routing reasons, by their numbers.
-func reasonNames() []string {
-	var names []string
-	for r := routing.NoRoute; r <= routing.Failover; r++ {
-		names = append(names, r.String())
-	}
-	return names
-}

@@ -10,6 +10,7 @@ import (
 	"sluice/configs"
 	"sluice/proxy"
 	"sluice/proxy/upstream"
+	"sluice/routing"
 	"sluice/state"
 	"sluice/state/bolt"
 	"sluice/state/memory"
@@ -42,7 +43,7 @@ func unserved(tb testing.TB, n int, store state.Store) *Server {
 	if s.keeper, err = state.NewKeeper(tb.Context(), store, state.KeeperOptions{Now: s.now}); err != nil {
 		tb.Fatal(err)
 	}
-	s.stats = stats.New(stats.Options{Reasons: reasonNames(), Describe: s.describe})
+	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe})
 	s.fleet = newFleet(s.log, s.stats, func(upstream.Event) {})
 	s.proxy = proxy.New(proxy.Options{Stats: s.stats})
 	if _, err = s.keeper.Do(tb.Context(), declare(s.file), s.fileMeta()); err != nil {

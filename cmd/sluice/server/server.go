@@ -22,6 +22,7 @@ import (
 	"sluice/admin"
 	"sluice/configs"
 	"sluice/proxy"
+	"sluice/routing"
 	"sluice/state"
 	"sluice/state/bolt"
 	"sluice/state/memory"
@@ -110,7 +111,7 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	if s.keeper, err = state.NewKeeper(ctx, s.store, state.KeeperOptions{Log: s.log, Now: s.now}); err != nil {
 		return err
 	}
-	s.stats = stats.New(stats.Options{Reasons: reasonNames(), Describe: s.describe})
+	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe})
 	s.fleet = newFleet(s.log, s.stats, s.endpointChanged)
 	s.proxy = proxy.New(proxy.Options{Stats: s.stats, Log: s.log, Access: accessLog(s.file.Log.Access)})
 	if _, err = s.keeper.Do(ctx, declare(s.file), s.fileMeta()); err != nil {
