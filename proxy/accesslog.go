@@ -60,7 +60,7 @@ func (a *accessLog) wants(failed bool) bool {
 
 // log writes an exchange that has ended.
 func (a *accessLog) log(x *exchange) {
-	failed := x.outcome.Status >= 500 || x.cutOff()
+	failed := x.outcome.Status >= 500 || x.cutOff() || x.instead.reason == routing.Shield
 	if !a.wants(failed) {
 		return
 	}
@@ -71,6 +71,9 @@ func (a *accessLog) log(x *exchange) {
 	if x.dec.Version != nil {
 		version = x.dec.Version.Name
 	}
+	if x.target != nil {
+		version = x.target.name
+	}
 	if x.lastEndpoint != nil {
 		endpoint = x.lastEndpoint.Address
 	}
@@ -80,11 +83,11 @@ func (a *accessLog) log(x *exchange) {
 		zap.String("path", x.req.Path), // not the query: it may hold secrets
 		zap.String("proto", x.req.Proto.String()),
 		zap.Int("status", x.outcome.Status),
-		zap.Duration("took", time.Duration(x.outcome.Nanos)),
+		zap.Duration("took", time.Duration(x.outcome.Nanos)+x.instead.apart),
 		zap.Stringer("client", x.in.Client),
 		zap.String("service", service),
 		zap.String("version", version),
-		zap.String("reason", routing.ReasonText(&x.dec)),
+		zap.String("reason", x.reasonText()),
 		zap.String("endpoint", endpoint),
 		zap.Uint8("retries", x.outcome.Retries),
 		zap.Int64("bytes_in", x.bytesIn),
@@ -92,6 +95,12 @@ func (a *accessLog) log(x *exchange) {
 	}
 	if x.cutOff() {
 		fields = append(fields, zap.Bool("cut_off", true))
+	}
+	switch x.instead.reason {
+	case routing.Shield:
+		fields = append(fields, zap.String("shielded_from", x.dec.Version.Name), zap.Int("shielded_status", x.instead.status))
+	case routing.AssetFallback:
+		fields = append(fields, zap.String("fallback_from", x.dec.Version.Name))
 	}
 	if x.failure.err != nil {
 		fields = append(fields, zap.NamedError("failure", x.failure.err))

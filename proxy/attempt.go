@@ -42,6 +42,8 @@ const (
 	faultTimeout               // no response head in time
 	faultMalformed             // the response is not HTTP, or not unambiguous
 	faultClient                // the client's body ended badly, or the client went away
+	faultBadAnswer             // a candidate's answer that the shield keeps from the client
+	faultMissing               // a version does not have the asset
 )
 
 // upstreamError is what the statistics call a fault.
@@ -71,9 +73,12 @@ func (x *exchange) attempt() attemptResult {
 		x.abandon()
 		return attemptFailed
 	}
-	if x.res.Status == 101 {
+	switch {
+	case x.res.Status == 101:
 		x.tunnel()
-	} else {
+	case x.unwanted():
+		return attemptFailed
+	default:
 		x.relay()
 	}
 	return attemptDone
@@ -164,6 +169,7 @@ func (x *exchange) passInterim() bool {
 		return true
 	}
 	x.dropResponseFields()
+	x.informed = true
 	if err := x.down.inform(&x.res); err != nil {
 		x.failure = fault{kind: faultClient, err: err}
 		return false

@@ -191,6 +191,7 @@ func (c *conn1) survive() {
 	}
 	c.srv.log.Error("a request hit a fault of the proxy", zap.Any("fault", fault), zap.Stack("stack"))
 	if x := c.x; x != nil {
+		x.leaveOwn(0)
 		x.dropUpstream(upstream.Unknown)
 		if x.begun {
 			x.target.Stats.End(c.peer.shard, &x.outcome)

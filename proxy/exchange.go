@@ -21,11 +21,12 @@ type exchange struct {
 
 	req    head.Request
 	res    head.Response
-	pump   pump         // carries a request body that was not here whole when the head went out
-	head   []byte       // of the request, as it goes to the endpoint
-	named  []string     // fields that a Connection field names away
-	extra  []head.Field // fields that the proxy adds to the response
-	values []byte       // text that values in extra alias
+	miss   head.Response // of the session's version, held back while others are asked for an asset
+	pump   pump          // carries a request body that was not here whole when the head went out
+	head   []byte        // of the request, as it goes to the endpoint
+	named  []string      // fields that a Connection field names away
+	extra  []head.Field  // fields that the proxy adds to the response
+	values []byte        // text that values in extra alias
 }
 
 // course is what is known and decided of one request.
@@ -44,14 +45,16 @@ type course struct {
 
 	// lastEndpoint is the one that was asked last, for the log.
 	lastEndpoint *upstream.Endpoint
-	tries        int   // attempts begun
-	failure      fault // why the last of them came to nothing
+	tries        int     // attempts begun
+	failure      fault   // why the last of them came to nothing
+	instead      instead // other versions that were asked
 	outcome      stats.Outcome
 	bytesIn      int64
 	bytesOut     int64
 
 	begun    bool // counted as in flight
 	streamed bool // the request's body is not part of head
+	informed bool // the client got an interim response
 	retrying bool // holds a claim on the version's retry budget
 	close    bool // the client's connection ends after this exchange
 	aborted  bool // the response was cut off, and the client must see that it was
@@ -106,6 +109,7 @@ func acquireExchange(srv *Server, p *peer, down downstream) *exchange {
 func (x *exchange) release() {
 	x.req.Reset()
 	x.res.Reset()
+	x.miss.Reset()
 	clear(x.named)
 	clear(x.extra)
 	x.head, x.named, x.extra, x.values = x.head[:0], x.named[:0], x.extra[:0], x.values[:0]
@@ -216,27 +220,30 @@ func (x *exchange) forward() {
 	x.begun = true
 	x.streamed = x.isStreamed()
 	for x.attempt() == attemptFailed {
-		if x.mayRetry() {
+		if x.mayRetry() || x.askAnother() {
 			continue
 		}
-		x.replyFailure()
+		if !x.answerMiss() {
+			x.replyFailure()
+		}
 		break
 	}
-	if x.retrying {
-		x.target.retries.giveBack()
-	}
+	x.leaveRetries()
 }
 
 // record ends the exchange in the statistics and the access log.
 func (x *exchange) record() {
-	now := time.Since(x.start)
+	total := time.Since(x.start)
 	o := &x.outcome
-	o.Nanos = int64(now)
-	o.Now = x.in.Now + o.Nanos
+	o.Nanos = int64(total - x.instead.apart)
+	o.Now = x.in.Now + int64(total)
 	o.BytesIn, o.BytesOut = x.bytesIn, x.bytesOut
-	o.Reason = uint8(x.dec.Reason)
-	o.Session = x.dec.Session
-	if x.dec.Reason == routing.Failover {
+	o.Reason = uint8(x.reason())
+	if x.instead.reason == 0 {
+		o.Session = x.dec.Session
+	}
+	x.leaveOwn(0)
+	if x.reason() == routing.Failover {
 		o.Flags |= stats.Failover
 	}
 	if x.tries > 1 {

@@ -19,14 +19,17 @@ func (x *exchange) prepareResponse() {
 	if _, has := x.res.Lookup(head.Date); !has {
 		x.extra = append(x.extra, head.Field{ID: head.Date, Name: "Date", Value: x.srv.date(x.start)})
 	}
+	if x.instead.nowhere {
+		x.forbidStoring()
+	}
 	if x.dec.Pin == routing.PinMake && x.dec.Service.Pin.By == routing.PinCookie {
 		x.setPin()
 	}
 	x.secureTransport()
 	if x.dec.Service.Expose {
 		x.extra = append(x.extra,
-			head.Field{Name: "Sluice-Version", Value: x.dec.Version.Name},
-			head.Field{Name: "Sluice-Reason", Value: routing.ReasonText(&x.dec)})
+			head.Field{Name: "Sluice-Version", Value: x.target.name},
+			head.Field{Name: "Sluice-Reason", Value: x.reasonText()})
 	}
 }
 

@@ -27,6 +27,7 @@ type Target struct {
 	// none.
 	Shape string
 
+	name     string       // of the version
 	constant []byte       // the fields that every request to this version carries
 	retries  *retryBudget // of the requests under way
 }
@@ -129,6 +130,7 @@ func (t *Table) With(snapshot *routing.Snapshot, services []string, changed map[
 // nothing.
 func (t Target) prepared(version string, before *Target) *Target {
 	t.Settings = t.Settings.withDefaults()
+	t.name = version
 	t.constant = appendConstant(nil, version, t.Shape)
 	t.retries = new(retryBudget)
 	if before != nil && before.Cluster == t.Cluster {

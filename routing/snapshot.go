@@ -52,9 +52,9 @@ type Service struct {
 	shieldStatuses []int
 	assets         []string   // prefixes, without trailing slash
 	assetOrder     []*Version // whom to ask for one
-	pins  *PinTable
-	salt  uint64 // hash of the salt, for keyed splits
-	hash  uint64 // of the name
+	pins           *PinTable
+	salt           uint64 // hash of the salt, for keyed splits
+	hash           uint64 // of the name
 }
 
 // Version returns the version of that name, or nil. A service has a handful of

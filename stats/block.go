@@ -28,6 +28,8 @@ const (
 	pinsVoided
 	failedOver
 	ejections
+	shielded
+	fellBack
 	counters
 )
 
@@ -78,6 +80,12 @@ func (b *block) recordTrouble(o *Outcome) {
 	}
 	if o.Flags&Failover != 0 {
 		b.counters[failoversTaken].Add(1)
+	}
+	if o.Flags&Shielded != 0 {
+		b.counters[shielded].Add(1)
+	}
+	if o.Flags&FellBack != 0 {
+		b.counters[fellBack].Add(1)
 	}
 }
 

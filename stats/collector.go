@@ -22,7 +22,7 @@ var versionLabels = []string{"service", "version"}
 type collector struct {
 	registry *Registry
 	requests, duration, inFlight, sessions,
-	retries, errors, ejections, failovers, failoversTaken, aborted,
+	retries, errors, ejections, failovers, failoversTaken, shielded, fellBack, aborted,
 	tunnelsActive, tunnelsOpened, bytes, pinsMade, pinsMoved, pinsVoided,
 	weight, info,
 	noRoute, refused, overrideIgnored, reloads, reloadFailures,
@@ -52,6 +52,8 @@ func Collector(r *Registry) prometheus.Collector {
 		ejections:       version("ejections_total", "Endpoints taken out for failing."),
 		failovers:       version("failovers_total", "Requests that another version answered because this one had no healthy endpoint."),
 		failoversTaken:  version("failovers_taken_total", "Requests that this version answered in place of another."),
+		shielded:        version("shielded_total", "Requests that this version failed and the baseline was asked for in its place."),
+		fellBack:        version("asset_fallbacks_total", "Requests for an asset that this version does not have and another answered."),
 		aborted:         version("requests_aborted_total", "Requests whose client left before the response was complete."),
 		tunnelsActive:   version("tunnels_active", "Upgraded connections that are open, such as WebSockets."),
 		tunnelsOpened:   version("tunnels_opened_total", "Connections upgraded to tunnels."),
@@ -76,7 +78,7 @@ func Collector(r *Registry) prometheus.Collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.requests, c.duration, c.inFlight, c.sessions,
-		c.retries, c.errors, c.ejections, c.failovers, c.failoversTaken, c.aborted,
+		c.retries, c.errors, c.ejections, c.failovers, c.failoversTaken, c.shielded, c.fellBack, c.aborted,
 		c.tunnelsActive, c.tunnelsOpened, c.bytes, c.pinsMade, c.pinsMoved, c.pinsVoided,
 		c.weight, c.info,
 		c.noRoute, c.refused, c.overrideIgnored, c.reloads, c.reloadFailures,
@@ -153,6 +155,8 @@ func (c *collector) sendVersion(ch chan<- prometheus.Metric, s *sums, live uint6
 		{c.ejections, ejections},
 		{c.failovers, failedOver},
 		{c.failoversTaken, failoversTaken},
+		{c.shielded, shielded},
+		{c.fellBack, fellBack},
 		{c.aborted, aborted},
 		{c.tunnelsOpened, tunnelsOpened},
 		{c.pinsMade, pinsMade},

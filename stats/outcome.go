@@ -47,6 +47,8 @@ type Flags uint8
 const (
 	Aborted  Flags = 1 << iota // the client left before the response was complete
 	Failover                   // the version answered in place of another that could not
+	Shielded                   // the version failed, and the baseline was asked in its place
+	FellBack                   // the version does not have an asset, and another answered
 )
 
 // class is a response's status class; class 0 is no answer.

@@ -27,6 +27,8 @@ type VersionStats struct {
 	Ejections      uint64            `json:"ejections"`
 	FailedOver     uint64            `json:"failed_over"`     // others answered for it
 	FailoversTaken uint64            `json:"failovers_taken"` // it answered for others
+	Shielded       uint64            `json:"shielded"`        // the baseline was asked in its place
+	AssetFallbacks uint64            `json:"asset_fallbacks"` // others had an asset that it lacks
 	TunnelsOpened  uint64            `json:"tunnels_opened"`
 	TunnelsActive  uint64            `json:"tunnels_active"`
 
@@ -136,6 +138,8 @@ func (r *Registry) versionStats(v *Version, s *sums, now int64) VersionStats {
 		Ejections:      s.counters[ejections],
 		FailedOver:     s.counters[failedOver],
 		FailoversTaken: s.counters[failoversTaken],
+		Shielded:       s.counters[shielded],
+		AssetFallbacks: s.counters[fellBack],
 		TunnelsOpened:  s.counters[tunnelsOpened],
 		TunnelsActive:  s.tunnels(),
 	}
