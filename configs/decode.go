@@ -53,7 +53,7 @@ func (d *decoder) value(n *yaml.Node, path string, v reflect.Value) {
 	switch defs, ok := v.Addr().Interface().(*Definitions); {
 	case ok:
 		d.definitions(n, path, defs)
-	case isScalar(v):
+	case isScalar(v) && !isLongForm(n, v):
 		d.scalar(n, path, v)
 	case v.Kind() == reflect.Pointer:
 		d.pointer(n, path, v)
@@ -228,6 +228,12 @@ func isScalar(v reflect.Value) bool {
 		return true
 	}
 	return false
+}
+
+// isLongForm tells whether a value that may be written as one scalar is written
+// as a mapping instead.
+func isLongForm(n *yaml.Node, v reflect.Value) bool {
+	return n.Kind == yaml.MappingNode && v.Kind() == reflect.Struct && len(keysOf(v.Type())) > 0
 }
 
 // setText stores a scalar's text in a Go value.

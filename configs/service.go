@@ -25,6 +25,10 @@ type Service struct {
 	Health   Health              `yaml:"health"`
 	Outlier  Outlier             `yaml:"outlier"`
 	Limits   ServiceLimits       `yaml:"limits"`
+	// Shield has the baseline answer what a candidate fails. Default: off.
+	Shield *Shield `yaml:"shield"`
+	// AssetFallback looks for assets on other versions. Default: off.
+	AssetFallback *AssetFallback `yaml:"asset_fallback"`
 	// Expose shows version and reason in the response. Default false.
 	Expose   bool     `yaml:"expose"`
 	Rollout  string   `yaml:"rollout"`  // the rollout policy; "": none

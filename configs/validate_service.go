@@ -32,6 +32,8 @@ func (f *File) validateService(c *checker, name string) {
 	c.between(path+".outlier.consecutive", int64(s.Outlier.Consecutive), 1, 1000)
 	c.positive(path+".outlier.base", s.Outlier.Base)
 	c.between(path+".outlier.max_percent", int64(s.Outlier.MaxPercent), 0, 100)
+	c.shield(path+".shield", s.Shield)
+	c.assetFallback(path+".asset_fallback", s.AssetFallback)
 	if s.Rollout != "" {
 		c.name(path+".rollout", "policy", s.Rollout)
 	}

@@ -75,6 +75,8 @@ type Numbers struct {
 	UpstreamErrors     map[string]uint64 `json:"upstream_errors,omitempty" doc:"By kind"`
 	Ejections          uint64            `json:"ejections"`
 	Failovers          uint64            `json:"failovers" doc:"Requests that another version answered"`
+	Shielded           uint64            `json:"shielded" doc:"Requests that it failed and the baseline was asked for"`
+	AssetFallbacks     uint64            `json:"asset_fallbacks" doc:"Requests for an asset that it lacks and another version answered"`
 	Tunnels            int64             `json:"tunnels" doc:"Upgraded connections that are open"`
 	BytesIn            uint64            `json:"bytes_in"`
 	BytesOut           uint64            `json:"bytes_out"`

@@ -51,6 +51,7 @@ func (s *Server) numbers(v *stats.VersionStats) api.Numbers {
 			P99: api.Duration(v.Latency.P99), P999: api.Duration(v.Latency.P999)},
 		LiveSessions: v.LiveSessions, PinsMade: v.PinsMade, PinsMoved: v.PinsMoved, PinsVoided: v.PinsVoided,
 		Retries: v.Retries, UpstreamErrors: v.UpstreamErrors, Ejections: v.Ejections, Failovers: v.FailedOver,
+		Shielded: v.Shielded, AssetFallbacks: v.AssetFallbacks,
 		Tunnels: int64(v.TunnelsActive), BytesIn: v.BytesIn, BytesOut: v.BytesOut,
 	}
 	for _, c := range v.Counts {

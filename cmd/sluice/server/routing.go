@@ -26,6 +26,12 @@ func serviceConfig(name string, f *configs.Service, s *state.Service) routing.Se
 		Name: name, Epoch: s.Epoch, Salt: name, Expose: f.Expose,
 		Pin: routing.PinConfig{By: pinBy[f.Pin.By.Kind], Name: cmp.Or(f.Pin.By.Name, f.Pin.Name), TTL: f.Pin.TTL},
 	}
+	if f.Shield.On() {
+		c.Shield = &routing.ShieldConfig{Statuses: f.Shield.Statuses}
+	}
+	if f.AssetFallback != nil {
+		c.AssetPaths = f.AssetFallback.Paths
+	}
 	if f.Pin.First == configs.FirstClient {
 		c.Pin.First = routing.FirstClient
 	}
