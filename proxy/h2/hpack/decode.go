@@ -118,7 +118,9 @@ func (r *reading) indexed() error {
 	start := len(r.Text)
 	middle := start + int(e.name)
 	r.Text = r.decoder.table.appendBytes(r.Text, int(e.start), int(e.name)+int(e.value))
-	r.Fields = append(r.Fields, head.Field{ID: e.id, Name: alias(r.Text[start:middle]), Value: alias(r.Text[middle:])})
+	r.Fields = append(r.Fields, head.Field{})
+	f := &r.Fields[len(r.Fields)-1] // written in place: a copy would read what was just written
+	f.ID, f.Name, f.Value = e.id, alias(r.Text[start:middle]), alias(r.Text[middle:])
 	return nil
 }
 

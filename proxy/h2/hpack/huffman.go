@@ -31,57 +31,54 @@ var codeLengths = [256]uint8{
 
 const (
 	shortest = 5  // bits of the shortest code
-	short    = 8  // bits of the codes that are looked up at once
+	short    = 8  // bits of the codes that a table looks up
 	longest  = 30 // bits of the longest code, of which EOS is one
 )
 
-// code is a byte and the length of its code in bits, 0 where there is none.
-type code struct{ symbol, length uint8 }
+// code is a byte, in the lower half, and the length of its code in bits in the
+// upper one; 0 is none.
+type code uint16
 
-// codes are the codes in two forms.
-type codes struct {
-	// short has the code of up to 8 bits that the next 8 bits begin with.
-	short [1 << short]code
-	// long are the codes of more than 8 bits in rising order, with all of one
-	// length in one run.
-	long []run
-}
+func newCode(symbol, length int) code { return code(length<<8 | symbol) }
+
+func (c code) symbol() byte { return byte(c) }
+
+func (c code) length() int { return int(c >> 8) }
+
+// shortCodes has the code of up to 8 bits that the next 8 bits begin with.
+// longCodes are the others in rising order.
+var shortCodes, longCodes = assign()
 
 // run is the codes of one length.
 type run struct {
 	length  int
 	first   uint32 // the first code, its bits leftmost
 	limit   uint32 // the first code beyond, its bits leftmost
-	symbols []uint8
+	symbols []byte // in the order of their codes
 }
 
-// decoding is the code to decode by.
-var decoding = func() (c codes) {
+// assign gives each byte its code.
+func assign() (table [1 << short]code, long []run) {
 	next := uint32(0) // the next code, its bits leftmost
 	for length := shortest; length <= longest; length++ {
 		r := run{length: length, first: next}
 		for symbol, l := range codeLengths {
-			if int(l) == length {
-				r.symbols = append(r.symbols, uint8(symbol))
+			if int(l) != length {
+				continue
+			}
+			r.symbols = append(r.symbols, byte(symbol))
+			from := next >> (32 - short)
+			next += 1 << (32 - length)
+			for at := from; length <= short && at < next>>(32-short); at++ {
+				table[at] = newCode(symbol, length)
 			}
 		}
-		step := uint32(1) << (32 - length)
-		r.limit = next + uint32(len(r.symbols))*step
-		next = r.limit
-		if length > short && len(r.symbols) > 0 {
-			c.long = append(c.long, r)
-		}
-		if length <= short {
-			for i, symbol := range r.symbols {
-				from := int((r.first + uint32(i)*step) >> (32 - short))
-				for at := from; at < from+1<<(short-length); at++ {
-					c.short[at] = code{symbol, uint8(length)}
-				}
-			}
+		if r.limit = next; length > short && len(r.symbols) > 0 {
+			long = append(long, r)
 		}
 	}
-	return c
-}()
+	return table, long
+}
 
 // appendHuffman appends the string that src encodes (RFC 7541, section 5.2).
 // It reports false for a string with EOS, or whose last octet is not filled up
@@ -107,47 +104,46 @@ func appendHuffman(dst, src []byte) ([]byte, bool) {
 			}
 		}
 		for have >= longest {
-			c := decoding.lookup(bits)
-			if c.length == 0 {
+			c := lookup(bits)
+			if c == 0 {
 				return dst, false
 			}
-			out[n] = c.symbol
+			out[n] = c.symbol()
 			n++
-			bits <<= c.length
-			have -= int(c.length)
+			bits <<= c.length() & 63
+			have -= c.length()
 		}
 	}
 	// The end: as if ones followed, of which EOS and the padding consist.
 	bits |= math.MaxUint64 >> have
 	for have >= 8 || bits != math.MaxUint64 {
-		c := decoding.lookup(bits)
-		if c.length == 0 || int(c.length) > have {
+		c := lookup(bits)
+		if c == 0 || c.length() > have {
 			return dst, false
 		}
-		out[n] = c.symbol
+		out[n] = c.symbol()
 		n++
-		bits = bits<<c.length | (1<<c.length - 1)
-		have -= int(c.length)
+		bits = bits<<c.length() | (1<<c.length() - 1)
+		have -= c.length()
 	}
 	return dst[:start+n], true
 }
 
-// lookup returns the code that the bits begin with, of length 0 where that is
-// EOS.
-func (c *codes) lookup(bits uint64) code {
-	if s := c.short[bits>>(64-short)]; s.length != 0 {
-		return s
+// lookup returns the code that the bits begin with, 0 where that is EOS.
+func lookup(bits uint64) code {
+	if c := shortCodes[bits>>(64-short)]; c != 0 {
+		return c
 	}
-	return c.lookupLong(uint32(bits >> 32))
+	return lookupLong(uint32(bits >> 32))
 }
 
 // lookupLong is lookup for codes of more than 8 bits. They are rare, and take
-// more octets the more runs there are to pass.
-func (c *codes) lookupLong(bits uint32) code {
-	for i := range c.long {
-		if r := &c.long[i]; bits < r.limit {
-			return code{r.symbols[(bits-r.first)>>(32-r.length)], uint8(r.length)}
+// the more octets the more runs there are to pass.
+func lookupLong(bits uint32) code {
+	for i := range longCodes {
+		if r := &longCodes[i]; bits < r.limit {
+			return newCode(int(r.symbols[(bits-r.first)>>(32-r.length)]), r.length)
 		}
 	}
-	return code{}
+	return 0
 }
