@@ -97,8 +97,11 @@ type Split struct {
 
 // Upstream is how the endpoints of a service are spoken to.
 type Upstream struct {
-	Protocol        Protocol      `yaml:"protocol"`         // h1, h2 or h2c; default h1
-	ConnectTimeout  time.Duration `yaml:"connect_timeout"`  // above 0; default 1s
+	Protocol Protocol `yaml:"protocol"` // h1, h2 or h2c; default h1
+	// TLS, where set, secures the connections to endpoints, those of health
+	// checks too.
+	TLS             *UpstreamTLS  `yaml:"tls"`
+	ConnectTimeout  time.Duration `yaml:"connect_timeout"`  // TLS included; above 0; default 1s
 	ResponseTimeout time.Duration `yaml:"response_timeout"` // to the response's head; above 0; default 60s
 	// IdleTimeout closes a pooled connection that was not used for so long.
 	// Above 0; default 4s, below the 5s after which Node.js and Apache close:

@@ -183,6 +183,7 @@ func (c *checker) upstream(path string, u *Upstream) {
 	if u.Protocol == H3 {
 		c.fail(path+".protocol", "want h1, h2 or h2c", "h3 is not spoken to upstreams")
 	}
+	c.upstreamTLS(path+".tls", u.TLS)
 	c.positive(path+".connect_timeout", u.ConnectTimeout)
 	c.positive(path+".response_timeout", u.ResponseTimeout)
 	c.positive(path+".idle_timeout", u.IdleTimeout)

@@ -248,8 +248,7 @@ func (c *Conn) exchangeReady(fd uintptr) bool {
 	if c.out == nil {
 		return c.readReady(fd)
 	}
-	if c.wire != nil && !c.quietTLS(fd) || c.wire == nil && peek(fd) != syscall.EAGAIN {
-		c.outErr = ErrSpoiled
+	if c.outErr = c.spoiled(fd); c.outErr != nil {
 		return true
 	}
 	if c.wire != nil {
@@ -274,6 +273,17 @@ func (c *Conn) exchangeReady(fd uintptr) bool {
 		}
 		return true
 	}
+}
+
+// spoiled is the look before a write.
+func (c *Conn) spoiled(fd uintptr) error {
+	if c.wire != nil {
+		return c.spoiledTLS(fd)
+	}
+	if peek(fd) != syscall.EAGAIN {
+		return ErrSpoiled
+	}
+	return nil
 }
 
 // Write writes all of p.

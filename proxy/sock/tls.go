@@ -2,6 +2,7 @@ package sock
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"syscall"
@@ -115,14 +116,21 @@ func (c *Conn) recv(fd uintptr, p []byte) (int, error) {
 	return 0, err
 }
 
-// quietTLS is the look before a write. A byte on the socket is no bad sign:
+// spoiledTLS is the look before a write. A byte on the socket is no bad sign:
 // tickets and key updates may come at any time. They are read; what else is read
-// spoils the connection.
-func (c *Conn) quietTLS(fd uintptr) bool {
+// spoils the connection. An alert is told of: the peer may refuse this side's
+// certificate so, after a handshake that went well.
+func (c *Conn) spoiledTLS(fd uintptr) error {
 	if !c.wire.more && peek(fd) == syscall.EAGAIN {
-		return true
+		return nil
 	}
 	c.wire.begin(false)
-	_, err := c.recv(fd, make([]byte, 1))
-	return err == syscall.EAGAIN
+	switch n, err := c.recv(fd, make([]byte, 1)); {
+	case err == syscall.EAGAIN:
+		return nil
+	case n > 0 || err == nil:
+		return ErrSpoiled
+	default:
+		return fmt.Errorf("%w: %w", ErrSpoiled, err)
+	}
 }

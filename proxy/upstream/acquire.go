@@ -60,11 +60,11 @@ func (c *Cluster) Acquire(opt Acquire) (*Conn, error) {
 	e := c.choose(v, &opt)
 	e.active.Add(1)
 	if !opt.MustBeFresh {
-		if conn := e.takeIdle(v.cfg.IdleTimeout, opt.Check); conn != nil {
+		if conn := e.takeIdle(v, opt.Check); conn != nil {
 			return conn, nil
 		}
 	}
-	conn, err := e.dial(v.cfg.ConnectTimeout)
+	conn, err := e.dial(v)
 	if err != nil {
 		e.active.Add(-1)
 		c.busy.Add(-1)

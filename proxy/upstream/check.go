@@ -93,7 +93,7 @@ func (c *Cluster) checked(ctx context.Context, e *Endpoint, err error) {
 
 // connects is the check by a connection alone.
 func (e *Endpoint) connects(ctx context.Context) error {
-	nc, err := e.cluster.dial(ctx, e.network, e.address)
+	nc, err := e.connectPlainly(ctx, e.cluster.view.Load())
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (e *Endpoint) answers(cfg HealthConfig) func(context.Context) error {
 	}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return e.cluster.dial(ctx, e.network, e.address)
+			return e.connectPlainly(ctx, e.cluster.view.Load()) // over TLS too: the URL's scheme is not asked
 		},
 		DisableKeepAlives:      true,
 		DisableCompression:     true,

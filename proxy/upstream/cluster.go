@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -57,6 +58,7 @@ type Cluster struct {
 // view is what a request sees, whole and unchanging.
 type view struct {
 	cfg    Config
+	tls    *tls.Config // nil: plain text
 	all    []*Endpoint // in the order of the configuration
 	usable []*Endpoint // those neither down nor ejected
 	uneven *uneven     // how usable differ; nil: they are alike
@@ -97,6 +99,10 @@ func (c *Cluster) Update(cfg Config) error {
 	}
 	cfg = cfg.withDefaults()
 	cfg.Endpoints = slices.Clone(cfg.Endpoints)
+	secure, err := cfg.TLS.client()
+	if err != nil {
+		return err
+	}
 
 	c.mu.Lock()
 	if c.closed {
@@ -104,7 +110,11 @@ func (c *Cluster) Update(cfg Config) error {
 		return fmt.Errorf("service %q, version %q: its endpoints are closed", cfg.Service, cfg.Version)
 	}
 	old := c.view.Load()
-	next := &view{cfg: cfg}
+	next := &view{cfg: cfg, tls: secure}
+	changed := !cfg.TLS.Equal(old.cfg.TLS)
+	if !changed && old.tls != nil {
+		next.tls = old.tls // and its sessions
+	}
 	for _, address := range cfg.Endpoints {
 		next.all = append(next.all, c.endpoint(old, address))
 	}
@@ -117,12 +127,17 @@ func (c *Cluster) Update(cfg Config) error {
 	returned := c.returnExcess(next)
 	c.publish(next)
 	for _, e := range next.all {
-		c.startChecks(e, old.cfg.Health != cfg.Health)
+		c.startChecks(e, changed || old.cfg.Health != cfg.Health)
 	}
 	c.mu.Unlock()
 
 	for _, e := range gone {
 		closeAll(e.pool.popAll(true))
+	}
+	if changed { // what was opened otherwise is not used again
+		for _, e := range next.all {
+			closeAll(e.pool.popAll(false))
+		}
 	}
 	for _, e := range returned {
 		c.emit(Returned, e, time.Time{}, nil)
@@ -173,7 +188,7 @@ func (c *Cluster) publish(next *view) {
 // caller holds mu.
 func (c *Cluster) refresh() {
 	v := c.view.Load()
-	c.publish(&view{cfg: v.cfg, all: v.all})
+	c.publish(&view{cfg: v.cfg, tls: v.tls, all: v.all})
 }
 
 // Close ends the health checks and closes the idle connections; busy ones are

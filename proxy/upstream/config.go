@@ -44,7 +44,9 @@ type Config struct {
 	// name is resolved at each dial. None at all makes a version that is never
 	// usable.
 	Endpoints []string
-	// ConnectTimeout bounds one dial, name resolution included.
+	// TLS secures the connections, those of health checks too; nil: plain text.
+	TLS *TLSConfig
+	// ConnectTimeout bounds one dial, name resolution and TLS included.
 	ConnectTimeout time.Duration
 	// IdleTimeout is how long a connection may wait in the pool.
 	IdleTimeout time.Duration
@@ -131,6 +133,9 @@ func (cfg Config) Validate() error {
 		if f.value < 0 {
 			errs = append(errs, fmt.Errorf("%s is negative; leave it out (0) for the default", f.name))
 		}
+	}
+	if _, err := cfg.TLS.client(); err != nil {
+		errs = append(errs, err)
 	}
 	if err := cfg.Balance.check(); err != nil {
 		errs = append(errs, err)

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"crypto/tls"
+
 	"sluice/proxy/buffer"
 	"sluice/proxy/sock"
 )
@@ -17,8 +19,9 @@ type Conn struct {
 	// connection is idle.
 	In buffer.Buffer
 
-	since int64 // sock.Now() when it became idle
-	busy  bool  // between Acquire and Release
+	secure *tls.Config // that it was opened with
+	since  int64       // sock.Now() when it became idle
+	busy   bool        // between Acquire and Release
 }
 
 // Outcome is what a request found out about its connection and endpoint. The
@@ -77,11 +80,12 @@ func (c *Conn) park() bool {
 	}
 	c.In.Free()
 	c.SetTimeout(0)
-	if c.TimedOut() {
+	v := c.Endpoint.cluster.view.Load()
+	if c.TimedOut() || c.secure != v.tls {
 		return false
 	}
 	c.since = sock.Now()
-	return c.Endpoint.pool.put(c, c.Endpoint.cluster.view.Load().cfg.MaxIdlePerEndpoint)
+	return c.Endpoint.pool.put(c, v.cfg.MaxIdlePerEndpoint)
 }
 
 // close ends a connection that no one uses.

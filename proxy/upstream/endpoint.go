@@ -26,8 +26,9 @@ type Endpoint struct {
 	failures atomic.Uint64 // failed requests and dials since the start
 	inARow   atomic.Int64  // failures since the last success
 
-	pool   pool
-	opened opened
+	pool     pool
+	opened   opened
+	insecure atomic.Bool // the newest TLS handshake failed, and the log knows
 
 	// Guarded by cluster.mu.
 	health   health
@@ -122,14 +123,14 @@ const checkAfter = int64(10 * time.Millisecond)
 
 // takeIdle returns a pooled connection that is fit for use; nil if there is
 // none.
-func (e *Endpoint) takeIdle(idleTimeout time.Duration, check bool) *Conn {
+func (e *Endpoint) takeIdle(v *view, check bool) *Conn {
 	for {
 		c := e.pool.pop()
 		if c == nil {
 			return nil
 		}
 		idle := sock.Now() - c.since
-		if idle <= int64(idleTimeout) && ((!check && idle < checkAfter) || c.Quiet()) {
+		if c.secure == v.tls && idle <= int64(v.cfg.IdleTimeout) && ((!check && idle < checkAfter) || c.Quiet()) {
 			c.Reused, c.busy = true, true
 			return c
 		}
@@ -138,15 +139,15 @@ func (e *Endpoint) takeIdle(idleTimeout time.Duration, check bool) *Conn {
 }
 
 // dial opens a connection.
-func (e *Endpoint) dial(timeout time.Duration) (*Conn, error) {
-	ctx, cancel := context.WithTimeout(e.cluster.ctx, timeout)
+func (e *Endpoint) dial(v *view) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(e.cluster.ctx, v.cfg.ConnectTimeout)
 	defer cancel()
-	nc, err := e.cluster.dial(ctx, e.network, e.address)
+	opened, err := e.connect(ctx, v)
 	if err != nil {
 		return nil, err
 	}
 	e.open.Add(1)
-	c := &Conn{Conn: sock.New(nc), Endpoint: e, busy: true}
+	c := &Conn{Conn: opened, Endpoint: e, secure: v.tls, busy: true}
 	e.opened.add(c)
 	return c, nil
 }

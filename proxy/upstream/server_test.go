@@ -37,6 +37,11 @@ func serve(t testing.TB, network, address string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(t, network, l)
+}
+
+// serveOn is serve on a listener.
+func serveOn(t testing.TB, network string, l net.Listener) *server {
 	s := &server{l: l, address: l.Addr().String(), conns: map[net.Conn]bool{}}
 	if network == "unix" {
 		s.address = "unix:" + s.address

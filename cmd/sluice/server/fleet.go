@@ -103,7 +103,7 @@ func (f *fleet) join(service, version string, wanted, config upstream.Config) (*
 
 // sameConfig tells whether two clusters are configured alike.
 func sameConfig(a, b upstream.Config) bool {
-	return slices.Equal(a.Endpoints, b.Endpoints) && a.Health == b.Health && a.Outlier == b.Outlier &&
+	return slices.Equal(a.Endpoints, b.Endpoints) && a.TLS.Equal(b.TLS) && a.Health == b.Health && a.Outlier == b.Outlier &&
 		a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout && a.MaxConnections == b.MaxConnections &&
 		a.Balance == b.Balance && a.SlowStart == b.SlowStart
 }

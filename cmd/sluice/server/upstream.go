@@ -13,6 +13,7 @@ import (
 func clusterConfig(service string, f *configs.Service, v *state.Version) upstream.Config {
 	return upstream.Config{
 		Service: service, Version: v.Name, Endpoints: v.Spec.Endpoints,
+		TLS:            upstreamTLS(f.Upstream.TLS),
 		ConnectTimeout: f.Upstream.ConnectTimeout, IdleTimeout: f.Upstream.IdleTimeout,
 		MaxConnections: f.Upstream.MaxConnections,
 		Balance:        upstream.Balance(f.Upstream.Balance), SlowStart: f.Upstream.SlowStart,
@@ -25,6 +26,14 @@ func clusterConfig(service string, f *configs.Service, v *state.Version) upstrea
 			MaxPercent: f.Outlier.MaxPercent, Disabled: f.Outlier.MaxPercent == 0,
 		},
 	}
+}
+
+// upstreamTLS says how connections to endpoints are secured; nil: not at all.
+func upstreamTLS(t *configs.UpstreamTLS) *upstream.TLSConfig {
+	if t == nil {
+		return nil
+	}
+	return &upstream.TLSConfig{CA: t.CAPEM, ServerName: t.ServerName, Cert: t.CertPEM, Key: t.KeyPEM.Bytes()}
 }
 
 // settings says how a service's endpoints are treated.
