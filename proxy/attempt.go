@@ -192,7 +192,7 @@ func (x *exchange) heard(err error) bool {
 		x.failure.kind = faultMalformed
 	case errors.Is(err, sock.ErrSpoiled) && x.up.Reused:
 		x.failure.kind, x.failure.at = faultSpoiled, nil
-	case errors.Is(err, sock.ErrSpoiled):
+	case err == sock.ErrSpoiled:
 		x.failure.kind = faultMalformed // an answer before the first request
 	case x.up.TimedOut() || errors.Is(err, os.ErrDeadlineExceeded):
 		x.failure.kind = faultTimeout
