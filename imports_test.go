@@ -95,6 +95,10 @@ var rules = []rule{
 		why: "the file is a format; cmd translates it for each room",
 	},
 	{
+		from: "sluice/certs/...", forbid: []string{"sluice/..."}, allow: []string{"sluice/certs/..."},
+		why: "whoever serves TLS is given a configuration, and asks no more",
+	},
+	{
 		from: "sluice/admin/...", forbid: []string{"sluice/..."}, allow: []string{"sluice/admin/...", "sluice/state/..."},
 		why: "the API asks through its own interfaces for what the data path knows; cmd joins them",
 	},
@@ -240,6 +244,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"Apply touches files", map[string][]string{"sluice/state": {"os"}}, "sluice/state imports os: "},
 		{"stores may", map[string][]string{"sluice/state/bolt": {"os"}}, ""},
 		{"the statistics reach the proxy", map[string][]string{"sluice/stats": {"sluice/proxy/head"}}, "sluice/stats imports sluice/proxy/head: "},
+		{"certificates know the file", map[string][]string{"sluice/certs": {"sluice/configs"}}, "sluice/certs imports sluice/configs: "},
 		{"the file reaches routing", map[string][]string{"sluice/configs": {"sluice/routing"}}, "sluice/configs imports sluice/routing: "},
 		{"rollouts reach journeys", map[string][]string{"sluice/rollout": {"sluice/synthetic"}}, "sluice/rollout imports sluice/synthetic: "},
 		{"somebody imports cmd", map[string][]string{"sluice/bench": {"sluice/cmd/sluice/server"}}, "sluice/bench imports sluice/cmd/sluice/server: "},

@@ -20,7 +20,7 @@ func CheckAddress(address string, hasTokens, mutualTLS bool) error {
 		return nil
 	}
 	return fmt.Errorf("admin address %q can be reached from other machines, and everybody there could flip traffic; "+
-		"set admin.tokens_file, or listen on 127.0.0.1", address)
+		"set admin.tokens_file, or admin.tls with a client_ca that is required, or listen on 127.0.0.1", address)
 }
 
 // isLoopback reports whether a host, a name or an address without port, means

@@ -53,8 +53,8 @@ func (s *Server) gate(pattern string, next http.HandlerFunc) http.HandlerFunc {
 // nobody knows is nobody, so that a health check needs no token.
 func (s *Server) authenticate(r *http.Request, least Role) (Identity, *api.Problem) {
 	if s.opts.Tokens == nil {
-		if id, ok := certified(r); ok {
-			return id, nil
+		if name, ok := certified(r); ok {
+			return Identity{Name: name, Role: s.opts.ClientRole}, nil
 		}
 		if isLoopbackHost(r.Host) {
 			return Identity{Name: "local", Role: Admin}, nil
@@ -80,15 +80,31 @@ func (s *Server) authenticate(r *http.Request, least Role) (Identity, *api.Probl
 		Detail: "no valid token came with the request", Remedy: "send Authorization: Bearer <token>"}
 }
 
-// certified returns the caller named by a verified client certificate. Who has
-// one is the administrator: the listener's client CA says whom to trust. A token
-// file, where there is one, decides instead.
-func certified(r *http.Request) (Identity, bool) {
+// certified returns the name of the caller whom a verified client certificate
+// names. A token file, where there is one, decides instead: then a certificate
+// opens the connection and the token the API.
+func certified(r *http.Request) (string, bool) {
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-		return Identity{}, false
+		return "", false
 	}
-	return Identity{Name: "cert:" + r.TLS.VerifiedChains[0][0].Subject.CommonName, Role: Admin}, true
+	leaf := r.TLS.VerifiedChains[0][0]
+	name := leaf.Subject.CommonName
+	switch {
+	case name != "":
+	case len(leaf.URIs) > 0: // such as spiffe://example.com/ci
+		name = leaf.URIs[0].String()
+	case len(leaf.EmailAddresses) > 0:
+		name = leaf.EmailAddresses[0]
+	case len(leaf.DNSNames) > 0:
+		name = leaf.DNSNames[0]
+	case leaf.SerialNumber != nil:
+		name = "serial " + leaf.SerialNumber.Text(16)
+	}
+	return "cert:" + strings.ToValidUTF8(name[:min(len(name), maxCertName)], "?"), true
 }
+
+// maxCertName bounds the name of a caller in the audit.
+const maxCertName = 128
 
 // permit reports why a caller may not use a route, for a service or for none.
 func permit(id Identity, least Role, service string) *api.Problem {

@@ -209,7 +209,7 @@ func TestCheckAddress(t *testing.T) {
 	if CheckAddress("127.0.0.1", true, true) == nil {
 		t.Error("an address without a port passes")
 	}
-	if err := CheckAddress(":9900", false, false); !strings.Contains(err.Error(), "set admin.tokens_file, or listen on 127.0.0.1") {
+	if err := CheckAddress(":9900", false, false); !strings.Contains(err.Error(), "set admin.tokens_file, or admin.tls with a client_ca that is required, or listen on 127.0.0.1") {
 		t.Error(err)
 	}
 }

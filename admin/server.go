@@ -57,6 +57,9 @@ type Options struct {
 	// Tokens knows the callers; nil: everybody who reaches the server is the
 	// administrator, which CheckAddress keeps to this machine.
 	Tokens *Tokens
+	// ClientRole is the role of callers whom a verified client certificate names,
+	// where there are no Tokens; 0 means Viewer.
+	ClientRole Role
 	// Heartbeat is how often an idle event stream gets a comment, so that
 	// dead connections are found; 0 means DefaultHeartbeat.
 	Heartbeat time.Duration
@@ -95,6 +98,9 @@ func New(opts Options) (*Server, error) {
 	}
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
+	}
+	if opts.ClientRole == Public {
+		opts.ClientRole = Viewer
 	}
 	if opts.Heartbeat <= 0 {
 		opts.Heartbeat = DefaultHeartbeat

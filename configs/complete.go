@@ -20,11 +20,13 @@ func (f *File) complete(c *checker) {
 		if len(l.Protocols) == 0 {
 			l.Protocols = []Protocol{H1}
 		}
-		f.completeTLS(l.TLS)
+	}
+	f.beside(&f.State.Path)
+	for i := range f.Listeners {
+		f.completeTLS(f.Listeners[i].TLS)
 	}
 	f.completeTLS(f.Admin.TLS)
 	f.beside(&f.Admin.TokensFile)
-	f.beside(&f.State.Path)
 	for i := range f.Override.Keys {
 		f.readSecret(c, index("override.keys", i), &f.Override.Keys[i])
 	}
@@ -44,8 +46,10 @@ func (f *File) completeTLS(t *TLS) {
 	for i := range t.Certificates {
 		f.beside(&t.Certificates[i].Cert)
 		f.beside(&t.Certificates[i].Key)
+		f.beside(&t.Certificates[i].OCSP)
 	}
 	f.beside(&t.ClientCA)
+	f.completeACME(t.ACME)
 }
 
 // beside joins a relative path to the file's directory.

@@ -30,6 +30,44 @@ const (
 
 func (ProxyMode) values() []string { return []string{"off", "accept", "require"} }
 
+// ClientAuth is whether clients of a TLS server must show a certificate.
+type ClientAuth string
+
+// The modes: a handshake without one fails, or goes on. One that is shown must
+// be an authority's either way.
+const (
+	ClientRequire ClientAuth = "require"
+	ClientRequest ClientAuth = "request"
+)
+
+func (ClientAuth) values() []string { return []string{"require", "request"} }
+
+// TLSVersion is a version of TLS.
+type TLSVersion string
+
+// The versions that are spoken.
+const (
+	TLS12 TLSVersion = "1.2"
+	TLS13 TLSVersion = "1.3"
+)
+
+func (TLSVersion) values() []string { return []string{"1.2", "1.3"} }
+
+// Role is what a caller of the administration API may do; each may do what those
+// before it may.
+type Role string
+
+// The roles, rising.
+const (
+	Viewer   Role = "viewer"
+	Tester   Role = "tester"
+	Deployer Role = "deployer"
+	Operator Role = "operator"
+	Admins   Role = "admin"
+)
+
+func (Role) values() []string { return []string{"viewer", "tester", "deployer", "operator", "admin"} }
+
 // Backend is where the runtime state is kept.
 type Backend string
 

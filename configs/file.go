@@ -38,7 +38,7 @@ type File struct {
 // DefaultFile returns the file that says nothing.
 func DefaultFile() File {
 	return File{
-		Admin:        Admin{Address: "127.0.0.1:9900"},
+		Admin:        Admin{Address: "127.0.0.1:9900", ClientRole: Viewer},
 		State:        State{Backend: Bolt, Path: "sluice.db", Etcd: EtcdStore{Prefix: "/sluice/"}},
 		Log:          Log{Level: Info, Format: JSON, Access: AccessLog{Mode: AccessErrors, Sample: 0.01}},
 		GracefulStop: 30 * time.Second,
@@ -70,6 +70,9 @@ type Admin struct {
 	TokensFile string `yaml:"tokens_file"`
 	// TLS, where set, serves the API over TLS.
 	TLS *TLS `yaml:"tls"`
+	// ClientRole is what callers may do whom a client certificate of TLS names,
+	// where there is no TokensFile. Default viewer.
+	ClientRole Role `yaml:"client_role"`
 }
 
 // State is where the runtime state is kept.

@@ -28,19 +28,31 @@ type Listener struct {
 // TLS is what a TLS server shows and asks for.
 type TLS struct {
 	// Certificates are chosen by the name the client asks for; the first is
-	// shown to clients that name none.
+	// shown to clients that name none. Changed files are taken at once.
 	Certificates []Certificate `yaml:"certificates"`
 	// ClientCA is a PEM file of the authorities whose client certificates are
-	// required; "": none are asked for.
+	// verified; "": none are asked for.
 	ClientCA string `yaml:"client_ca"`
+	// ClientAuth is whether a client may come without a certificate. Default
+	// require: it may not.
+	ClientAuth ClientAuth `yaml:"client_auth"`
+	// MinVersion is the oldest version that is spoken. Default 1.2.
+	MinVersion TLSVersion `yaml:"min_version"`
+	// ACME, where set, obtains certificates; not for the administration API.
+	ACME *ACME `yaml:"acme"`
 	// HSTS, where set, tells clients to come over TLS alone. For listeners.
 	HSTS *HSTS `yaml:"hsts"`
 }
+
+func (t *TLS) setDefaults() { *t = TLS{ClientAuth: ClientRequire, MinVersion: TLS12} }
 
 // Certificate is a certificate chain and its key, as PEM files.
 type Certificate struct {
 	Cert string `yaml:"cert"`
 	Key  string `yaml:"key"`
+	// OCSP is a file with the DER response of the certificate's OCSP responder,
+	// stapled while it is valid; "": none. Those of ACME need none.
+	OCSP string `yaml:"ocsp"`
 }
 
 // ListenerTimeouts bound how long a client may take. All above 0.

@@ -108,7 +108,7 @@ func TestLeastFile(t *testing.T) {
 		got, want any
 	}{
 		{"listeners", f.Listeners, []Listener{l}},
-		{"admin", f.Admin, Admin{Address: "127.0.0.1:9900"}},
+		{"admin", f.Admin, Admin{Address: "127.0.0.1:9900", ClientRole: Viewer}},
 		{"state", f.State.Path, filepath.Join("dir", "sluice.db")},
 		{"routes", f.Routes, []Route{{Paths: []string{"/"}, Service: "web"}}},
 		{"services", f.Services, map[string]*Service{"web": &web}},

@@ -32,15 +32,9 @@ func (f *File) Unsupported() []Feature {
 				add(true, index(path+".protocols", j), "protocol %s", p)
 			}
 		}
-		if l.TLS != nil && l.TLS.ClientCA != "" {
-			add(true, path+".tls.client_ca", "mutual TLS")
-		}
 		if l.ProxyProtocol != ProxyOff {
 			add(true, path+".proxy_protocol", "the PROXY protocol")
 		}
-	}
-	if f.Admin.TLS != nil {
-		add(true, "admin.tls", "TLS for the administration API")
 	}
 	if f.State.Backend == Etcd {
 		add(true, "state.backend", "the etcd backend")

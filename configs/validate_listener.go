@@ -46,6 +46,9 @@ func (f *File) validateListeners(c *checker) {
 		c.tls(path+".tls", l.TLS)
 		if l.TLS != nil {
 			c.hsts(path+".tls.hsts", l.TLS.HSTS)
+			if l.TLS.ACME != nil {
+				c.acme(path+".tls.acme", l.TLS.ACME, l.Address)
+			}
 		}
 	}
 }
@@ -80,17 +83,24 @@ func (c *checker) tls(path string, t *TLS) {
 	if t == nil {
 		return
 	}
-	if len(t.Certificates) == 0 {
+	if len(t.Certificates) == 0 && t.ACME == nil {
 		c.fail(path, "add certificates: [{cert: FILE, key: FILE}]", "TLS needs a certificate")
 	}
 	for i, cert := range t.Certificates {
 		c.certificate(index(path+".certificates", i), cert)
 	}
-	if t.ClientCA == "" {
-		return
+	switch {
+	case t.ClientCA != "":
+		c.authorities(path+".client_ca", t.ClientCA)
+	case t.ClientAuth == ClientRequest:
+		c.fail(path+".client_auth", "name the authorities in client_ca", "nobody would verify the certificates that clients show")
 	}
-	if pem, ok := c.read(path+".client_ca", t.ClientCA, maxPEM); ok && !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		c.fail(path+".client_ca", "want certificates in PEM form", "%s holds no certificate", quote(t.ClientCA))
+}
+
+// authorities checks a PEM file of certificates.
+func (c *checker) authorities(path, file string) {
+	if pem, ok := c.glance(path, file, maxPEM); ok && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		c.fail(path, "want certificates in PEM form", "%s holds no certificate", quote(file))
 	}
 }
 
@@ -99,8 +109,11 @@ func (c *checker) certificate(path string, cert Certificate) {
 		c.fail(path, "want {cert: FILE, key: FILE}", "a certificate needs both cert and key")
 		return
 	}
-	chain, okChain := c.read(path+".cert", cert.Cert, maxPEM)
-	key, okKey := c.read(path+".key", cert.Key, maxPEM)
+	chain, okChain := c.glance(path+".cert", cert.Cert, maxPEM)
+	key, okKey := c.glance(path+".key", cert.Key, maxPEM)
+	if cert.OCSP != "" {
+		c.glance(path+".ocsp", cert.OCSP, maxPEM)
+	}
 	if !okChain || !okKey {
 		return
 	}
@@ -118,6 +131,15 @@ func (c *checker) read(path, file string, most int64) ([]byte, bool) {
 	return data, err == nil
 }
 
+// glance is read for a file whose changes are no changes of the configuration:
+// who serves certificates follows them.
+func (c *checker) glance(path, file string, most int64) ([]byte, bool) {
+	seen := c.f.sources
+	c.f.sources = sources{}
+	defer func() { c.f.sources = seen }()
+	return c.read(path, file, most)
+}
+
 func (f *File) validateAdmin(c *checker) {
 	a := f.Admin
 	if !c.address("admin.address", a.Address) {
@@ -132,6 +154,9 @@ func (f *File) validateAdmin(c *checker) {
 	if a.TLS != nil && a.TLS.HSTS != nil {
 		c.fail("admin.tls.hsts", "leave it out; it is for listeners", "the administration API is no site")
 	}
+	if a.TLS != nil && a.TLS.ACME != nil {
+		c.fail("admin.tls.acme", "add certificates: [{cert: FILE, key: FILE}]", "certificates are obtained for listeners alone")
+	}
 	if a.TokensFile != "" {
 		if data, ok := c.read("admin.tokens_file", a.TokensFile, maxTokens); ok && len(data) == 0 {
 			c.fail("admin.tokens_file", "write a token into it, or leave the key out on a loopback address", "%s is empty", quote(a.TokensFile))
@@ -139,7 +164,7 @@ func (f *File) validateAdmin(c *checker) {
 		return
 	}
 	// TLS alone hides the traffic but lets anyone flip weights.
-	if mutual := a.TLS != nil && a.TLS.ClientCA != ""; !mutual && !isLoopback(a.Address) {
+	if mutual := a.TLS != nil && a.TLS.ClientCA != "" && a.TLS.ClientAuth == ClientRequire; !mutual && !isLoopback(a.Address) {
 		c.fail("admin.address", "add tokens_file, or tls with a client_ca, or listen on 127.0.0.1", "%s can be reached from other machines, and anyone there could change weights", quote(a.Address))
 	}
 }

@@ -32,8 +32,8 @@ type Watcher struct {
 	done    chan struct{}
 }
 
-// Watch calls onChange each time that the file f, or a certificate, key,
-// secret or token file that it names, has other content than before: rewritten
+// Watch calls onChange each time that the file f, or a secret or token
+// file that it names, has other content than before: rewritten
 // in place, renamed over, or reached through a symbolic link that was swapped,
 // as Kubernetes does. Content that is the same calls nothing. onChange gets
 // the new file, or the reason for which it is refused; it is called from one

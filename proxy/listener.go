@@ -259,9 +259,7 @@ func (l *listener) take(nc net.Conn) {
 func (c *conn1) start() {
 	defer c.survive()
 	if t, ok := c.sock.NetConn().(*tls.Conn); ok {
-		c.sock.SetTimeout(c.peer.listener.HeadTimeout)
-		if err := t.Handshake(); err != nil {
-			c.srv.log.Debug("TLS handshake failed", zap.Error(err), zap.Stringer("client", c.peer.addr))
+		if !c.handshake(t) {
 			c.end()
 			return
 		}

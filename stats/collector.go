@@ -28,6 +28,7 @@ type collector struct {
 	noRoute, refused, overrideIgnored, reloads, reloadFailures,
 	statePending, tableRevision *prometheus.Desc
 	edge edgeDescs
+	tls  tlsDescs
 }
 
 // Collector returns the registry's metrics for Prometheus. A version that
@@ -71,6 +72,7 @@ func Collector(r *Registry) prometheus.Collector {
 		statePending:    desc("state_pending", "Changes of the desired state that are in force and not yet durable."),
 		tableRevision:   desc("table_revision", "Revision of the desired state that the routing table shows."),
 		edge:            newEdgeDescs(desc),
+		tls:             newTLSDescs(desc),
 	}
 }
 
@@ -86,7 +88,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
-	for _, d := range c.edge.all() {
+	for _, d := range append(c.edge.all(), c.tls.all()...) {
 		ch <- d
 	}
 }
@@ -120,6 +122,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		c.sendVersion(ch, rest, restLive, other, other)
 	}
 	c.sendProcess(ch)
+	c.tls.send(ch, c.registry)
 }
 
 // describeVersion sends what the desired state says of a version.

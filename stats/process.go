@@ -15,6 +15,7 @@ type process struct {
 	reloadFailures  atomic.Uint64
 	statePending    atomic.Int64
 	tableRevision   atomic.Uint64
+	tls             tlsCounts
 }
 
 const maxStatus = 599

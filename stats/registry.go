@@ -54,6 +54,9 @@ type Options struct {
 	// Describe returns what the desired state says of a version, and false if
 	// there is no such version. Nil means that weights are not known.
 	Describe func(service, version string) (Description, bool)
+	// Certificates returns the certificates in force, each listener and name
+	// once. Nil means that there are none.
+	Certificates func() []Certificate
 }
 
 // Description is what the desired state says of a version.

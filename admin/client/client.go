@@ -35,10 +35,13 @@ const maxAnswer = 256 << 20
 // Config says how to reach an admin API. The zero value reaches the default one
 // without a token.
 type Config struct {
-	Base    string        // URL without path; "": DefaultBase; without a scheme: http
-	Token   string        // sent as bearer token; "": none
-	CAFile  string        // PEM file of the certificates to trust; "": those of the system
-	Timeout time.Duration // of a call, event streams excepted; 0: DefaultTimeout
+	Base   string // URL without path; "": DefaultBase; without a scheme: http
+	Token  string // sent as bearer token; "": none
+	CAFile string // PEM file of the certificates to trust; "": those of the system
+	// CertFile and KeyFile are PEM files of the certificate to show and of its
+	// key; "": none is shown.
+	CertFile, KeyFile string
+	Timeout           time.Duration // of a call, event streams excepted; 0: DefaultTimeout
 	// Agent names the program in the User-Agent field; "": sluice.
 	Agent string
 }
@@ -77,10 +80,8 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.New("the token has characters that no token has, such as a space or a line break")
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if cfg.CAFile != "" {
-		if transport.TLSClientConfig, err = trust(cfg.CAFile); err != nil {
-			return nil, err
-		}
+	if transport.TLSClientConfig, err = tlsConfig(&cfg); err != nil {
+		return nil, err
 	}
 	c := &Client{base: base, token: cfg.Token, agent: cfg.Agent, timeout: cfg.Timeout}
 	if c.timeout <= 0 {
@@ -115,17 +116,31 @@ func parseBase(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// trust returns a TLS configuration that trusts the certificates of a file alone.
-func trust(file string) (*tls.Config, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("CA file: %w", err)
+// tlsConfig returns whom the client trusts and what it shows over https.
+func tlsConfig(cfg *Config) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if cfg.CAFile != "" {
+		pem, err := os.ReadFile(cfg.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("CA file: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("CA file %s: it holds no PEM certificate", cfg.CAFile)
+		}
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("CA file %s: it holds no PEM certificate", file)
+	switch {
+	case cfg.CertFile == "" && cfg.KeyFile == "":
+	case cfg.CertFile == "" || cfg.KeyFile == "":
+		return nil, errors.New("a certificate to show and its key are needed both, or neither")
+	default:
+		pair, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %s with the key %s: %w", cfg.CertFile, cfg.KeyFile, err)
+		}
+		c.Certificates = []tls.Certificate{pair}
 	}
-	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+	return c, nil
 }
 
 // call is one call of the API.

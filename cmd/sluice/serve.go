@@ -50,7 +50,7 @@ func serve(ctx context.Context, path string) error {
 	for name, addr := range s.Addrs() {
 		log.Info("listening", zap.String("listener", name), zap.Stringer("address", addr))
 	}
-	log.Info("admin API", zap.String("url", "http://"+s.AdminAddr().String()))
+	log.Info("admin API", zap.String("url", s.AdminURL()))
 	err = wait(ctx, s)
 	log.Info("stopping")
 	return errors.Join(err, s.Stop())

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +13,7 @@ import (
 
 	"sluice/admin"
 	"sluice/admin/api"
+	"sluice/configs"
 	"sluice/proxy/upstream"
 	"sluice/stats"
 )
@@ -25,15 +27,20 @@ func (s *Server) bindAdmin(version string) error {
 			return fmt.Errorf("admin.tokens_file: %w", err)
 		}
 	}
-	if err = admin.CheckAddress(s.file.Admin.Address, tokens != nil, false); err != nil {
+	mutual := mutualTLS(s.file.Admin.TLS)
+	if err = admin.CheckAddress(s.file.Admin.Address, tokens != nil, mutual); err != nil {
 		return fmt.Errorf("admin.address: %w", err)
 	}
-	if tokens == nil {
+	if tokens == nil && !mutual {
 		s.log.Warn("the admin API asks for no token: everybody on this machine may change traffic; admin.tokens_file restricts it")
+	}
+	clientRole, err := admin.ParseRole(string(s.file.Admin.ClientRole))
+	if err != nil {
+		return fmt.Errorf("admin.client_role: %w", err)
 	}
 	s.admin, err = admin.New(admin.Options{
 		Control: control{s.keeper}, Live: live{s}, Explain: s.explain, SignToken: s.signToken, Ready: s.ready,
-		Metrics: s.metrics(), Diff: s.diff, Reload: s.Reload, Tokens: tokens, Log: s.log, Now: s.now, Version: version,
+		Metrics: s.metrics(), Diff: s.diff, Reload: s.Reload, Tokens: tokens, ClientRole: clientRole, Log: s.log, Now: s.now, Version: version,
 	})
 	if err != nil {
 		return err
@@ -43,7 +50,35 @@ func (s *Server) bindAdmin(version string) error {
 		return fmt.Errorf("admin.address: %w", err)
 	}
 	s.adminNet, s.adminHTTP = ln, s.admin.HTTP()
+	return s.secureAdmin()
+}
+
+// secureAdmin puts TLS before the admin API, if the file asks for it.
+func (s *Server) secureAdmin() error {
+	t := s.file.Admin.TLS
+	if t == nil {
+		return nil
+	}
+	var err error
+	if s.adminCerts, err = s.certs.Open(certsConfig(adminName, t, []string{"http/1.1"})); err != nil {
+		return fmt.Errorf("admin.tls: %w", err)
+	}
+	s.adminNet = tls.NewListener(s.adminNet, s.adminCerts.TLS())
 	return nil
+}
+
+// mutualTLS reports whether every caller has shown a certificate that was
+// verified.
+func mutualTLS(t *configs.TLS) bool {
+	return t != nil && t.ClientCA != "" && t.ClientAuth != configs.ClientRequest
+}
+
+// AdminURL returns the address of the admin API as clients need it.
+func (s *Server) AdminURL() string {
+	if s.adminCerts != nil {
+		return "https://" + s.AdminAddr().String()
+	}
+	return "http://" + s.AdminAddr().String()
 }
 
 // serveAdmin answers the admin API until Stop.

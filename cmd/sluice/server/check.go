@@ -30,6 +30,9 @@ func notes(file *configs.File) []string {
 	for _, w := range file.Warnings {
 		all = append(all, w.Error())
 	}
+	for _, d := range CertificateDoubts(file) {
+		all = append(all, d.Error())
+	}
 	for _, f := range file.Unsupported() {
 		if !f.Fatal {
 			all = append(all, f.String()+", and has no effect")
@@ -63,8 +66,8 @@ func servable(file *configs.File) error {
 	if len(errs) > 0 {
 		return fmt.Errorf("%s: %w", file.Name(), errors.Join(errs...))
 	}
-	if _, err := listenerConfigs(file); err != nil {
-		return err
+	if err := checkCertificates(file); err != nil {
+		return fmt.Errorf("%s: %w", file.Name(), err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(file.Services)) {
 		svc := file.Services[name]

@@ -1,16 +1,13 @@
 package server
 
 import (
-	"crypto/tls"
-	"fmt"
-
 	"sluice/configs"
 	"sluice/proxy"
 	"sluice/proxy/h1"
 )
 
-// listenerConfigs translates the file's listeners and loads their certificates.
-func listenerConfigs(file *configs.File) ([]proxy.ListenerConfig, error) {
+// listenerConfigs translates the file's listeners, all but their certificates.
+func listenerConfigs(file *configs.File) []proxy.ListenerConfig {
 	var all []proxy.ListenerConfig
 	for i := range file.Listeners {
 		l := &file.Listeners[i]
@@ -23,29 +20,9 @@ func listenerConfigs(file *configs.File) ([]proxy.ListenerConfig, error) {
 			},
 		}
 		setEdge(&c, l)
-		if l.TLS != nil {
-			var err error
-			if c.TLS, err = tlsConfig(l.TLS); err != nil {
-				return nil, fmt.Errorf("listener %s: %w", l.Name, err)
-			}
-		}
 		all = append(all, c)
 	}
-	return all, nil
-}
-
-// tlsConfig loads certificates. The library chooses one by the name that the
-// client asks for.
-func tlsConfig(t *configs.TLS) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
-	for _, pair := range t.Certificates {
-		cert, err := tls.LoadX509KeyPair(pair.Cert, pair.Key)
-		if err != nil {
-			return nil, fmt.Errorf("certificate %s: %w", pair.Cert, err)
-		}
-		c.Certificates = append(c.Certificates, cert)
-	}
-	return c, nil
+	return all
 }
 
 // accessLog translates which requests are logged.

@@ -82,7 +82,9 @@ func (s *Server) replace(ctx context.Context, f *configs.File) error {
 	if err := fits(f, s.keeper.State(), s.fileMeta()); err != nil {
 		return err
 	}
-	listeners, err := listenerConfigs(f)
+	defer s.keepCertificates() // of the listeners then in force
+	listeners := listenerConfigs(f)
+	sources, err := s.secure(f, listeners)
 	if err != nil {
 		return err
 	}
@@ -95,7 +97,7 @@ func (s *Server) replace(ctx context.Context, f *configs.File) error {
 		return errors.Join(fmt.Errorf("%s: %w", f.Name(), err), s.proxy.Listen(s.listeners), s.applyFile())
 	}
 	err = errors.Join(s.applyFile(), s.proxy.Listen(listeners))
-	s.listeners = listeners
+	s.listeners, s.sources = listeners, sources
 	logNotes(s.log, newNotes(f, old))
 	s.noteRestart(old, f)
 	return err

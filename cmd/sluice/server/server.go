@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"sluice/admin"
+	"sluice/certs"
 	"sluice/configs"
 	"sluice/proxy"
 	"sluice/routing"
@@ -46,6 +47,7 @@ type Server struct {
 	keeper *state.Keeper
 	store  state.Store
 	stats  *stats.Registry
+	certs  *certs.Keeper
 	proxy  *proxy.Server
 	admin  *admin.Server
 
@@ -62,11 +64,14 @@ type Server struct {
 
 	reloading sync.Mutex             // one reload at a time; what follows is its
 	listeners []proxy.ListenerConfig // that are open
+	sources   []*certs.Source        // their certificates
 
 	started   *configs.File // whose sections admin, state and log are in force
 	adminHTTP *http.Server
 	adminNet  net.Listener
-	failed    chan error // what ended the admin listener
+	// adminCerts are those of the admin API; nil: it is served without TLS.
+	adminCerts *certs.Source
+	failed     chan error // what ended the admin listener
 
 	following context.Context // of the file, ends when Stop begins
 	unfollow  context.CancelFunc
@@ -111,7 +116,8 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	if s.keeper, err = state.NewKeeper(ctx, s.store, state.KeeperOptions{Log: s.log, Now: s.now}); err != nil {
 		return err
 	}
-	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe})
+	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe, Certificates: s.expiries})
+	s.certs = certs.NewKeeper(certs.Options{Log: s.log, Failed: s.stats.CertificateReloadFailed})
 	s.fleet = newFleet(s.log, s.stats, s.endpointChanged)
 	s.proxy = proxy.New(proxy.Options{Stats: s.stats, Log: s.log, Access: accessLog(s.file.Log.Access)})
 	if _, err = s.keeper.Do(ctx, declare(s.file), s.fileMeta()); err != nil {
@@ -124,7 +130,8 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 // too early for it.
 func (s *Server) begin(version string) error {
 	var err error
-	if s.listeners, err = listenerConfigs(s.file); err != nil {
+	s.listeners = listenerConfigs(s.file)
+	if s.sources, err = s.secure(s.file, s.listeners); err != nil {
 		return err
 	}
 	if err = s.bindAdmin(version); err != nil {
@@ -137,6 +144,7 @@ func (s *Server) begin(version string) error {
 	if err = s.proxy.Listen(s.listeners); err != nil {
 		return err
 	}
+	s.keepCertificates()
 	s.running.Go(func() {
 		if err := s.keeper.Run(s.keeping); err != nil {
 			s.log.Error("following the store ended", zap.Error(err))
@@ -205,6 +213,9 @@ func (s *Server) abandon() {
 		s.adminNet.Close()
 	}
 	s.running.Wait()
+	if s.certs != nil {
+		s.certs.Close()
+	}
 	s.mu.Lock()
 	s.closed = true
 	s.fleet.close()
