@@ -35,7 +35,7 @@ func TestWhatCannotBeServed(t *testing.T) {
 		"certificate " + long + ": it is longer than 1048576 bytes":                                           {Pairs: []Pair{{Cert: long, Key: good.Key}}},
 		"client CA " + text + ": it holds no certificate in PEM form":                                         {Pairs: []Pair{good}, ClientCA: text},
 		"client CA " + dir + "/none: no such file or directory":                                               {Pairs: []Pair{good}, ClientCA: dir + "/none"},
-		"there is no certificate": {},
+		"there is no certificate":                                                                             {},
 	} {
 		if _, err := Check(c, time.Now()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
