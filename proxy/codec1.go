@@ -10,7 +10,6 @@ import (
 	"sluice/proxy/buffer"
 	"sluice/proxy/h1"
 	"sluice/proxy/head"
-	"sluice/proxy/sock"
 	"sluice/proxy/upstream"
 )
 
@@ -256,7 +255,7 @@ func (c *conn1) send(p []byte) error {
 }
 
 // hijack implements tunneler.
-func (c *conn1) hijack() (*sock.Conn, *buffer.Buffer) {
+func (c *conn1) hijack() (tunnelEnd, *buffer.Buffer) {
 	c.hijacked = true
 	c.in.Drop()
 	return c.sock, &c.in

@@ -195,6 +195,7 @@ func (c *conn1) survive() {
 	}
 	c.srv.log.Error("a request hit a fault of the proxy", zap.Any("fault", fault), zap.Stack("stack"))
 	if x := c.x; x != nil {
+		x.delist()
 		x.leaveOwn(0)
 		x.dropUpstream(upstream.Unknown)
 		if x.begun {

@@ -27,6 +27,7 @@ type exchange struct {
 	named  []string      // fields that a Connection field names away
 	extra  []head.Field  // fields that the proxy adds to the response
 	values []byte        // text that values in extra alias
+	stream stream        // its place among what lasts
 }
 
 // course is what is known and decided of one request.
@@ -113,6 +114,9 @@ func (x *exchange) release() {
 	clear(x.named)
 	clear(x.extra)
 	x.head, x.named, x.extra, x.values = x.head[:0], x.named[:0], x.extra[:0], x.values[:0]
+	if x.stream.closing.Load() {
+		x.stream.closing.Store(false)
+	}
 	x.course = course{}
 	exchanges.Put(x)
 }

@@ -114,6 +114,9 @@ type relayFiller exchange
 // Fill implements h1.Filler.
 func (f *relayFiller) Fill(b *buffer.Buffer) error {
 	x := (*exchange)(f)
+	if x.res.Length < 0 {
+		x.enlist(nil)
+	}
 	if x.down.flush() != nil {
 		return errClientGone
 	}
@@ -137,8 +140,11 @@ func (x *exchange) restEndpoint() {
 // client too, whose connection must not look as if it were whole.
 func (x *exchange) endRelay(r relayResult) {
 	x.endPump()
+	x.delist()
 	outcome := upstream.Done
 	switch {
+	case r == relayTruncated && x.stream.closing.Load():
+		outcome = upstream.Unknown
 	case r == relayTruncated && x.streamed && x.pump.client != nil:
 		// The connection was ended for what the client did.
 		outcome = upstream.Unknown

@@ -45,7 +45,8 @@ type Server struct {
 	access    accessLog
 	table     atomic.Pointer[Table]
 	dateCache atomic.Pointer[dateText]
-	began     time.Time     // the zero of exchange.moment
+	began     time.Time // the zero of exchange.moment
+	streams   streams
 	turn      atomic.Uint32 // numbers connections, for the counters' shards
 	leaving   atomic.Bool   // each connection's next request is its last
 	inherit   func(name, network, address string) net.Listener

@@ -38,8 +38,13 @@ type Settings struct {
 	// ResponseTimeout is how long an endpoint may take from the end of the
 	// request to the head of its response.
 	ResponseTimeout time.Duration
-	// BodyTimeout is how long a response body, or a tunnel, may stand still.
+	// BodyTimeout is how long a response body may stand still.
 	BodyTimeout time.Duration
+	// TunnelIdle is how long a tunnel, such as a WebSocket, may be without a byte
+	// either way.
+	TunnelIdle time.Duration
+	// TunnelTotal is how long a tunnel may last; 0: no limit.
+	TunnelTotal time.Duration
 	// Retries is how often a request is tried again; negative for never.
 	Retries int
 	// RetryBudget is the share of a version's requests in flight that may be
@@ -60,6 +65,7 @@ type Settings struct {
 var DefaultSettings = Settings{
 	ResponseTimeout: 60 * time.Second,
 	BodyTimeout:     5 * time.Minute,
+	TunnelIdle:      time.Hour,
 	Retries:         1,
 	RetryBudget:     0.2,
 	RetryFloor:      3,
@@ -73,6 +79,9 @@ func (s Settings) withDefaults() Settings {
 	}
 	if s.BodyTimeout == 0 {
 		s.BodyTimeout = d.BodyTimeout
+	}
+	if s.TunnelIdle == 0 {
+		s.TunnelIdle = d.TunnelIdle
 	}
 	if s.Retries == 0 {
 		s.Retries = d.Retries

@@ -3,24 +3,46 @@ package proxy
 import (
 	"io"
 	"strings"
+	"time"
 
 	"sluice/proxy/buffer"
-	"sluice/proxy/sock"
+	"sluice/proxy/head"
 	"sluice/proxy/upstream"
 )
 
 // tunneler is a codec that can hand over its connection after a 101.
 type tunneler interface {
-	// hijack returns the client's connection, and the bytes that the client
-	// has sent already behind its request.
-	hijack() (*sock.Conn, *buffer.Buffer)
+	// hijack returns the client's side, and the bytes that the client has sent
+	// already behind its request.
+	hijack() (tunnelEnd, *buffer.Buffer)
 }
 
-// tunnel passes the 101 on and then bytes both ways until one side is done or
-// nothing moved for the body timeout.
+// tunnelEnd is one side of a tunnel, as sock.Conn is one. One goroutine reads
+// while another writes.
+type tunnelEnd interface {
+	// Fill waits for bytes and reads them into b; io.EOF at the end.
+	Fill(b *buffer.Buffer) error
+	Write(p []byte) (int, error)
+	// CloseWrite tells the other side that nothing follows.
+	CloseWrite() error
+	// Abort makes reads and writes fail at once and for good.
+	Abort()
+	// StopReading makes a Fill, also one under way, fail until ResumeReading.
+	StopReading()
+	ResumeReading()
+	// SetTimeout bounds how long from now Fill and Write may take; 0: no limit.
+	SetTimeout(d time.Duration)
+}
+
+// tunnel passes the 101 on and then bytes both ways until one side is done,
+// nothing moved for the idle time, or the tunnel is closed (streams.go).
 func (x *exchange) tunnel() {
 	x.outcome.Status = 101
 	x.close = true
+	webSocket := false
+	if to, has := x.res.Lookup(head.Upgrade); has {
+		webSocket = head.EqualFold(to, "websocket")
+	}
 	x.dropResponseFields()
 	x.extra = x.extra[:0]
 	t, ok := x.down.(tunneler)
@@ -32,10 +54,21 @@ func (x *exchange) tunnel() {
 	x.keepForLog()
 	client, early := t.hijack()
 	x.up.In.Drop()
-	done := make(chan int64, 1)
-	go func() { done <- x.carry(x.up.Conn, client, early) }()
-	x.bytesOut = x.carry(client, x.up.Conn, &x.up.In)
-	x.bytesIn = <-done
+	down := flow{dst: client, src: x.up.Conn, b: &x.up.In, idle: x.target.Settings.TunnelIdle, stream: &x.stream}
+	up := flow{dst: x.up.Conn, src: client, b: early, idle: down.idle, stream: down.stream}
+	if webSocket {
+		down.frames, up.frames = new(frames), new(frames)
+		down.farewell, up.farewell = closeFrame(serviceRestart, false), closeFrame(goingAway, true)
+	}
+	x.enlist(client)
+	limit := x.limitTunnel()
+	done := make(chan struct{})
+	go func() { up.run(); close(done) }()
+	down.run()
+	<-done
+	limit()
+	x.delist()
+	x.bytesOut, x.bytesIn = down.carried, up.carried
 	x.target.Stats.TunnelClosed(x.peer.shard)
 	x.dropUpstream(upstream.Done)
 }
@@ -48,33 +81,112 @@ func (x *exchange) keepForLog() {
 	x.req.Path = strings.Clone(x.req.Path)
 }
 
-// carry copies from src to dst, at first what waits in the buffer, and returns
-// how many bytes. When src has ended, dst is told; when either failed, both
-// are ended, so that the other direction ends too.
-func (x *exchange) carry(dst, src *sock.Conn, b *buffer.Buffer) (carried int64) {
-	timeout := x.target.Settings.BodyTimeout
+// flow is one direction of a tunnel.
+type flow struct {
+	dst, src tunnelEnd
+	b        *buffer.Buffer // of src
+	idle     time.Duration  // without a byte either way
+	carried  int64
+	stream   *stream // tells when the tunnel is to end
+	frames   *frames // where dst stands; nil: this is no WebSocket
+	farewell []byte  // the Close frame for dst
+}
+
+// run carries bytes, at first what waits in the buffer. When src has ended, dst
+// is told; when either failed, both are ended, so that the other direction ends
+// too.
+func (f *flow) run() {
 	for {
-		for b.Len() > 0 {
-			n, err := dst.Write(b.Bytes())
-			carried += int64(n)
-			if err != nil {
-				src.Abort()
-				dst.Abort()
-				return carried
+		for f.b.Len() > 0 {
+			if !f.carry(f.b.Bytes()) {
+				return
 			}
-			b.Consume(n)
 		}
-		src.SetTimeout(timeout)
-		dst.SetTimeout(timeout)
-		switch err := src.Fill(b); err {
-		case nil:
-		case io.EOF:
-			dst.CloseWrite()
-			return carried
+		if f.stream.closing.Load() {
+			f.end()
+			return
+		}
+		f.src.SetTimeout(f.idle)
+		f.dst.SetTimeout(f.idle)
+		switch err := f.src.Fill(f.b); {
+		case err == nil:
+		case err == io.EOF:
+			f.dst.CloseWrite()
+			return
+		case f.stream.closing.Load():
+			f.end()
+			return
 		default:
-			src.Abort()
-			dst.Abort()
-			return carried
+			f.abort()
+			return
 		}
 	}
+}
+
+// carry writes p, the first of what is in the buffer, and takes it out of there.
+func (f *flow) carry(p []byte) bool {
+	if f.frames != nil {
+		f.frames.pass(p)
+	}
+	n, err := f.dst.Write(p)
+	f.carried += int64(n)
+	if err != nil {
+		f.abort()
+		return false
+	}
+	f.b.Consume(n)
+	return true
+}
+
+func (f *flow) abort() {
+	f.src.Abort()
+	f.dst.Abort()
+}
+
+// end closes the direction of a tunnel that is to end. A WebSocket is brought to
+// the end of the frame under way, and told; of other protocols nobody knows
+// what would be an end.
+func (f *flow) end() {
+	if f.frames == nil {
+		f.abort()
+		return
+	}
+	f.stream.settle()
+	f.src.ResumeReading()
+	f.src.SetTimeout(closeGrace)
+	for !f.frames.boundary() {
+		if f.b.Len() == 0 && f.src.Fill(f.b) != nil {
+			f.abort()
+			return
+		}
+		if !f.carryRest() {
+			return
+		}
+	}
+	if !f.frames.closed {
+		if _, err := f.dst.Write(f.farewell); err != nil {
+			f.abort()
+			return
+		}
+	}
+	f.dst.CloseWrite()
+	// What src still sends is read and dropped: a connection that is closed
+	// before is reset, and the reset could overtake the farewell of the other
+	// direction.
+	for f.b.Free(); f.src.Fill(f.b) == nil; f.b.Free() {
+	}
+}
+
+// carryRest carries what the buffer has of the frame under way.
+func (f *flow) carryRest() bool {
+	p := f.b.Bytes()
+	p = p[:f.frames.passRest(p)]
+	n, err := f.dst.Write(p)
+	f.carried += int64(n)
+	if err != nil {
+		f.abort()
+		return false
+	}
+	f.b.Consume(n)
+	return true
 }

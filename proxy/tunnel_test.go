@@ -259,7 +259,7 @@ func TestTunnelsCloseOneWayAtATime(t *testing.T) {
 // TestATunnelThatStandsStillEnds, and one whose client was reset does at once.
 func TestATunnelThatStandsStillEnds(t *testing.T) {
 	b := webSocketBackend(t, echoFrames)
-	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) { r.settings.BodyTimeout = short })
+	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) { r.settings.TunnelIdle = short })
 	c := r.dial()
 	io.WriteString(c, upgradeTo)
 	until(t, c, "\r\n\r\n")

@@ -30,6 +30,7 @@ const (
 	ejections
 	shielded
 	fellBack
+	streamsClosed
 	counters
 )
 

@@ -23,7 +23,7 @@ type collector struct {
 	registry *Registry
 	requests, duration, inFlight, sessions,
 	retries, errors, ejections, failovers, failoversTaken, shielded, fellBack, aborted,
-	tunnelsActive, tunnelsOpened, bytes, pinsMade, pinsMoved, pinsVoided,
+	tunnelsActive, tunnelsOpened, streamsClosed, bytes, pinsMade, pinsMoved, pinsVoided,
 	weight, info,
 	noRoute, refused, overrideIgnored, reloads, reloadFailures,
 	statePending, tableRevision *prometheus.Desc
@@ -58,6 +58,7 @@ func Collector(r *Registry) prometheus.Collector {
 		aborted:         version("requests_aborted_total", "Requests whose client left before the response was complete."),
 		tunnelsActive:   version("tunnels_active", "Upgraded connections that are open, such as WebSockets."),
 		tunnelsOpened:   version("tunnels_opened_total", "Connections upgraded to tunnels."),
+		streamsClosed:   version("streams_closed_total", "Tunnels, and responses that last, that were closed before their time."),
 		bytes:           version("bytes_total", "Body bytes, in from clients and out to them.", "direction"),
 		pinsMade:        version("pins_made_total", "Pins made: sessions begun on the version."),
 		pinsMoved:       version("pins_moved_total", "Sessions pinned to the version that were split anew, away from it."),
@@ -81,7 +82,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.requests, c.duration, c.inFlight, c.sessions,
 		c.retries, c.errors, c.ejections, c.failovers, c.failoversTaken, c.shielded, c.fellBack, c.aborted,
-		c.tunnelsActive, c.tunnelsOpened, c.bytes, c.pinsMade, c.pinsMoved, c.pinsVoided,
+		c.tunnelsActive, c.tunnelsOpened, c.streamsClosed, c.bytes, c.pinsMade, c.pinsMoved, c.pinsVoided,
 		c.weight, c.info,
 		c.noRoute, c.refused, c.overrideIgnored, c.reloads, c.reloadFailures,
 		c.statePending, c.tableRevision,
@@ -162,6 +163,7 @@ func (c *collector) sendVersion(ch chan<- prometheus.Metric, s *sums, live uint6
 		{c.fellBack, fellBack},
 		{c.aborted, aborted},
 		{c.tunnelsOpened, tunnelsOpened},
+		{c.streamsClosed, streamsClosed},
 		{c.pinsMade, pinsMade},
 		{c.pinsMoved, pinsMoved},
 		{c.pinsVoided, pinsVoided},

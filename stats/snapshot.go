@@ -30,6 +30,7 @@ type VersionStats struct {
 	Shielded       uint64            `json:"shielded"`        // the baseline was asked in its place
 	AssetFallbacks uint64            `json:"asset_fallbacks"` // others had an asset that it lacks
 	TunnelsOpened  uint64            `json:"tunnels_opened"`
+	StreamsClosed  uint64            `json:"streams_closed"` // before their time
 	TunnelsActive  uint64            `json:"tunnels_active"`
 
 	// Weight is nil where Options.Describe does not know the version.
@@ -141,6 +142,7 @@ func (r *Registry) versionStats(v *Version, s *sums, now int64) VersionStats {
 		Shielded:       s.counters[shielded],
 		AssetFallbacks: s.counters[fellBack],
 		TunnelsOpened:  s.counters[tunnelsOpened],
+		StreamsClosed:  s.counters[streamsClosed],
 		TunnelsActive:  s.tunnels(),
 	}
 	if d, ok := r.describe(v); ok {

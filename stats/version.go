@@ -62,6 +62,10 @@ func (v *Version) TunnelOpened(shard uint32) { v.count(shard, tunnelsOpened, 1) 
 // TunnelClosed counts the end of a tunnel.
 func (v *Version) TunnelClosed(shard uint32) { v.count(shard, tunnelsClosed, 1) }
 
+// StreamClosed counts a tunnel, or a response that lasts, that was closed before
+// its time: at a flip, or by a limit.
+func (v *Version) StreamClosed(shard uint32) { v.count(shard, streamsClosed, 1) }
+
 // Ejected counts n endpoints taken out for failing; n below 1 counts nothing.
 func (v *Version) Ejected(n int) {
 	if n > 0 {
