@@ -54,7 +54,7 @@ type manager struct {
 // anything until start.
 func newManager(a *ACME, log *zap.Logger, failed func()) (*manager, error) {
 	m := &manager{domains: slices.Clone(a.Domains)}
-	log = log.Named("acme")
+	log = log.Named("acme").WithOptions(zap.IncreaseLevel(zap.InfoLevel)) // its debug lines are several a handshake
 	m.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return m.config, nil }, Logger: log,
 	})
@@ -71,6 +71,7 @@ func newManager(a *ACME, log *zap.Logger, failed func()) (*manager, error) {
 	template := certmagic.ACMEIssuer{
 		CA: a.Directory, Email: a.Email, Agreed: true, Logger: log,
 		DisableHTTPChallenge: !a.HTTP, DisableTLSALPNChallenge: a.HTTP,
+		DisableDistributedSolvers: true, // this process listens, and nobody else answers for it
 	}
 	if template.CA == "" {
 		template.CA = certmagic.LetsEncryptProductionCA
@@ -84,7 +85,7 @@ func newManager(a *ACME, log *zap.Logger, failed func()) (*manager, error) {
 	m.config.Issuers = []certmagic.Issuer{m.issuer}
 	m.challenge = &tls.Config{
 		MinVersion: tls.VersionTLS12, CipherSuites: suites, NextProtos: []string{challengeProto},
-		GetCertificate: m.config.GetCertificate, SessionTicketsDisabled: true,
+		GetCertificate: m.answer, SessionTicketsDisabled: true,
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.restore()
@@ -153,6 +154,18 @@ func (m *manager) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 		return nil, fmt.Errorf("certs: no certificate was obtained yet: %w", err)
 	}
 	return cert, nil
+}
+
+// errNoChallenge is returned to a handshake that validates nothing.
+var errNoChallenge = errors.New("certs: nobody waits for a validation of this name")
+
+// answer returns the certificate that a validation of a name asks for. The
+// library would log an error for each stranger who asks in vain.
+func (m *manager) answer(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if _, ok := certmagic.GetACMEChallenge(strings.ToLower(hello.ServerName)); !ok {
+		return nil, errNoChallenge
+	}
+	return m.config.GetCertificate(hello)
 }
 
 // each calls f for every certificate that there is.
