@@ -98,6 +98,7 @@ func allocRequests() []struct{ name, request, end string } {
 	return []struct{ name, request, end string }{
 		{"GET", get("/a/b?c=d", "User-Agent: test", "Accept: */*"), "\r\n\r\n"},
 		{"GET with a pin", get("/", "Cookie: a=b; sluice_web=1.94f1492df24517ec.v1; c=d"), "\r\n\r\n"},
+		{"GET with several Cookie fields", get("/", "Cookie: a=b", "Cookie: sluice_web=1.94f1492df24517ec.v1", "Cookie: c=d"), "\r\n\r\n"},
 		{"POST", post("hello, world", "Content-Length: 12", "Content-Type: text/plain"), "hello, world"},
 		{"POST with a pin", post("hello, world", "Content-Length: 12", "Cookie: sluice_web=1.94f1492df24517ec.v2"), "hello, world"},
 		{"HTTP/1.0 with keep-alive", "GET / HTTP/1.0\r\nHost: a.example\r\nConnection: keep-alive\r\n\r\n", "\r\n\r\n"},

@@ -27,7 +27,9 @@ type exchange struct {
 	named  []string      // fields that a Connection field names away
 	extra  []head.Field  // fields that the proxy adds to the response
 	values []byte        // text that values in extra alias
-	stream stream        // its place among what lasts
+	// cookies is the text of a Cookie field that came in pieces.
+	cookies []byte
+	stream  stream // its place among what lasts
 }
 
 // course is what is known and decided of one request.
@@ -147,21 +149,28 @@ func (x *exchange) beginRequest() {
 	}
 }
 
-// joinCookies makes one Cookie field of several, as HTTP/2 clients may send
-// them (RFC 9113, section 8.2.3), so that whoever reads cookies sees them all.
+// joinCookies makes one Cookie field of several, as HTTP/2's clients send them
+// (RFC 9113, section 8.2.3), so that whoever reads cookies sees them all.
 func (x *exchange) joinCookies() {
-	first := -1
+	var kept *head.Field
+	x.cookies = x.cookies[:0]
 	for i := range x.req.Fields {
 		f := &x.req.Fields[i]
 		switch {
 		case f.ID != head.Cookie:
-		case first < 0:
-			first = i
-		default:
-			kept := &x.req.Fields[first]
-			kept.Value = kept.Value + "; " + f.Value
-			*f = head.Field{}
+			continue
+		case kept == nil:
+			kept = f
+			continue
+		case len(x.cookies) == 0:
+			x.cookies = append(x.cookies, kept.Value...)
 		}
+		x.cookies = append(x.cookies, "; "...)
+		x.cookies = append(x.cookies, f.Value...)
+		*f = head.Field{}
+	}
+	if len(x.cookies) > 0 {
+		kept.Value = view(x.cookies)
 	}
 }
 
