@@ -27,6 +27,7 @@ func (f *File) complete(c *checker) {
 	}
 	f.completeTLS(f.Admin.TLS)
 	f.beside(&f.Admin.TokensFile)
+	f.completeUpgrade()
 	for i := range f.Override.Keys {
 		f.readSecret(c, index("override.keys", i), &f.Override.Keys[i])
 	}

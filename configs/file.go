@@ -25,6 +25,11 @@ type File struct {
 	// GracefulStop is how long requests in flight may take to finish at a
 	// stop; 0 cuts them at once. Default 30s.
 	GracefulStop time.Duration `yaml:"graceful_stop"`
+	// StopDelay is how long the listeners go on at a stop, while readiness has
+	// gone already and answers end their connections, so that balancers look
+	// elsewhere before anybody is refused. graceful_stop begins after it. Default 0s.
+	StopDelay time.Duration `yaml:"stop_delay"`
+	Upgrade   Upgrade       `yaml:"upgrade"` // replacing the running process
 
 	// Warnings are doubts that do not make the file wrong, sorted by line.
 	Warnings []Error `yaml:"-"`
@@ -42,6 +47,7 @@ func DefaultFile() File {
 		State:        State{Backend: Bolt, Path: "sluice.db", Etcd: EtcdStore{Prefix: "/sluice/"}},
 		Log:          Log{Level: Info, Format: JSON, Access: AccessLog{Mode: AccessErrors, Sample: 0.01}},
 		GracefulStop: 30 * time.Second,
+		Upgrade:      DefaultUpgrade(),
 	}
 }
 

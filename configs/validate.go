@@ -13,6 +13,7 @@ func (f *File) validate(c *checker) {
 	f.validateListeners(c)
 	f.validateAdmin(c)
 	f.validateState(c)
+	f.validateUpgrade(c)
 	c.share("log.access.sample", f.Log.Access.Sample)
 	f.validateOverride(c)
 	f.validateRoutes(c)

@@ -3,80 +3,72 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"sluice/cmd/sluice/server"
 	"sluice/configs"
 )
 
+// serving is what the command line says of a process that serves.
+type serving struct {
+	file    string
+	upgrade bool
+	pidFile pidFile
+}
+
 // newServe returns the command that runs the proxy.
 func newServe() *cobra.Command {
-	var path string
+	var o serving
 	cmd := &cobra.Command{
 		Use:   "serve -c FILE",
 		Short: "Run the proxy",
 		Long: `Run the proxy with the services of FILE.
 
 The file is read anew when it changes and on SIGHUP; one that is wrong changes
-nothing. SIGTERM and SIGINT end the proxy when the requests in flight are done.`,
+nothing. SIGTERM and SIGINT end the proxy when the requests in flight are done;
+a second one ends it at once.
+
+SIGUSR2 replaces the process: the binary that is now at its place starts by the
+same command line and takes over the listening sockets, and this process ends
+when it has finished what it has. No request is lost, and if the new process
+fails to start, this one goes on. A process started with --upgrade does the
+same to the one that runs by FILE.
+
+Sockets of systemd (LISTEN_FDS) go to the listeners that have their name or
+address, and to the admin API by the name admin; systemd is told when the proxy
+serves, reloads, stops and lives (NOTIFY_SOCKET, WATCHDOG_USEC).`,
 		Example: `  sluice serve -c sluice.yaml
-  kill -HUP $(pidof sluice)            # read the file anew`,
+  kill -HUP $(pidof sluice)            # read the file anew
+  kill -USR2 $(pidof sluice)           # run the binary that is there now
+  sluice serve -c sluice.yaml --upgrade --pid-file /run/sluice.pid`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), path) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o) },
 	}
-	addConfigFlag(cmd, &path)
+	addConfigFlag(cmd, &o.file)
+	cmd.Flags().BoolVar(&o.upgrade, strings.TrimPrefix(upgradeFlag, "--"), false, "take over from the process that runs by the same file, if there is one")
+	cmd.Flags().StringVar((*string)(&o.pidFile), "pid-file", "", "write the number of the process that serves there")
 	return cmd
 }
 
-// serve runs until ctx ends or the server fails.
-func serve(ctx context.Context, path string) error {
-	file, err := configs.Load(path)
+// serve runs until a signal, a successor or a failure ends it.
+func serve(ctx context.Context, o serving) error {
+	file, err := configs.Load(o.file)
 	if err != nil {
 		return err
 	}
 	log := newLogger(file.Log)
 	defer log.Sync()
-	s, err := server.Start(ctx, file, server.Options{Log: log, Version: version})
-	if err != nil {
+	p := newProcess(o, log)
+	defer p.close()
+	if err := p.start(ctx, file); err != nil {
 		return err
 	}
-	for name, addr := range s.Addrs() {
-		log.Info("listening", zap.String("listener", name), zap.Stringer("address", addr))
-	}
-	log.Info("admin API", zap.String("url", s.AdminURL()))
-	err = wait(ctx, s)
-	log.Info("stopping")
-	return errors.Join(err, s.Stop())
-}
-
-// wait follows the file and SIGHUP until ctx ends or the server fails.
-func wait(ctx context.Context, s *server.Server) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	watcher, err := s.Watch(ctx)
-	if err != nil {
-		return err
-	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
-	for {
-		select {
-		case <-hangup:
-			watcher.Reload()
-		case err := <-s.Failed():
-			return fmt.Errorf("going on is pointless: %w", err)
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	why, err := p.wait()
+	return errors.Join(err, p.end(why))
 }
 
 // newLogger returns a logger to standard error as the file asks for it.

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,7 +44,7 @@ func (s *Server) bindAdmin(version string) error {
 	if err != nil {
 		return err
 	}
-	ln, err := net.Listen("tcp", s.file.Admin.Address)
+	ln, err := s.bind(s.file.Admin.Address)
 	if err != nil {
 		return fmt.Errorf("admin.address: %w", err)
 	}

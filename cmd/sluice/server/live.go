@@ -66,6 +66,9 @@ func (s *Server) numbers(v *stats.VersionStats) api.Numbers {
 	return n
 }
 
+// Ready tells whether this instance can serve.
+func (s *Server) Ready() bool { return s.ready().Ready }
+
 // ready tells whether this instance can serve, and what is amiss. A file that
 // was refused, or a change that is not durable, doesn't make it less ready: it
 // serves by what is in force. One that stops is not ready.

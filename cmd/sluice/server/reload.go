@@ -69,6 +69,9 @@ func (s *Server) take(ctx context.Context, f *configs.File, err error) error {
 		event.Error = err.Error()
 	}
 	s.admin.PublishConfig(event)
+	if s.reloaded != nil {
+		s.reloaded(err)
+	}
 	return err
 }
 

@@ -10,7 +10,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,6 +21,7 @@ import (
 	"sluice/admin"
 	"sluice/certs"
 	"sluice/configs"
+	"sluice/handover"
 	"sluice/proxy"
 	"sluice/routing"
 	"sluice/state"
@@ -38,6 +38,12 @@ type Options struct {
 	Store state.Store
 	// Now is the clock for decisions; nil: time.Now.
 	Now func() time.Time
+	// Sockets are listening sockets of a predecessor or of the service manager.
+	// Listeners that they fit take them; the others bind their own, and what
+	// nobody takes is closed.
+	Sockets []handover.Socket
+	// Reloaded, if set, is called after each reload with what was wrong.
+	Reloaded func(error)
 }
 
 // Server is a running Sluice.
@@ -69,9 +75,15 @@ type Server struct {
 	started   *configs.File // whose sections admin, state and log are in force
 	adminHTTP *http.Server
 	adminNet  net.Listener
+	adminRaw  net.Listener // the same without TLS
 	// adminCerts are those of the admin API; nil: it is served without TLS.
 	adminCerts *certs.Source
-	failed     chan error // what ended the admin listener
+	reloaded   func(error)
+	failed     chan error     // what ended the admin listener
+	sockets    sockets        // given to this process, until the start is over
+	door       *handover.Door // where a successor asks for the sockets; nil: there is none
+	replaced   chan struct{}  // closed when a successor has them
+	successor  int            // which process that is; set before
 
 	following context.Context // of the file, ends when Stop begins
 	unfollow  context.CancelFunc
@@ -87,7 +99,9 @@ func Start(ctx context.Context, file *configs.File, opt Options) (*Server, error
 	s := &Server{
 		log: cmp.Or(opt.Log, zap.NewNop()), now: opt.Now,
 		file: file, started: file, failed: make(chan error, 1),
+		sockets: sockets{free: opt.Sockets}, replaced: make(chan struct{}), reloaded: opt.Reloaded,
 	}
+	defer s.sockets.closeRest(s.log)
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -119,7 +133,7 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe, Certificates: s.expiries})
 	s.certs = certs.NewKeeper(certs.Options{Log: s.log, Failed: s.stats.CertificateReloadFailed})
 	s.fleet = newFleet(s.log, s.stats, s.endpointChanged)
-	s.proxy = proxy.New(proxy.Options{Stats: s.stats, Log: s.log, Access: accessLog(s.file.Log.Access)})
+	s.proxy = proxy.New(proxy.Options{Stats: s.stats, Log: s.log, Access: accessLog(s.file.Log.Access), Inherit: s.sockets.take})
 	if _, err = s.keeper.Do(ctx, declare(s.file), s.fileMeta()); err != nil {
 		return fmt.Errorf("%s: %w", s.file.Name(), err)
 	}
@@ -182,27 +196,6 @@ func (s *Server) AdminAddr() net.Addr { return s.adminNet.Addr() }
 
 // Failed gets what makes going on pointless.
 func (s *Server) Failed() <-chan error { return s.failed }
-
-// Stop refuses new connections, lets the requests in flight finish within the
-// file's graceful_stop, and closes everything. The error says what was cut off.
-func (s *Server) Stop() error {
-	s.unfollow()
-	s.mu.Lock()
-	s.stopping = true
-	grace := s.file.GracefulStop
-	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
-	err := s.proxy.Shutdown(ctx)
-	s.admin.Close()
-	err = errors.Join(err, s.adminHTTP.Shutdown(ctx))
-	for _, p := range s.keeper.Pending() {
-		s.log.Error("a change is lost by the stop, since the store never took it",
-			zap.String("kind", p.Command.Kind()), zap.String("by", p.Meta.By), zap.Error(p.Err))
-	}
-	s.abandon()
-	return err
-}
 
 // abandon closes whatever is open.
 func (s *Server) abandon() {
