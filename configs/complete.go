@@ -19,6 +19,9 @@ func (f *File) complete(c *checker) {
 		}
 		if len(l.Protocols) == 0 {
 			l.Protocols = []Protocol{H1}
+			if l.TLS != nil {
+				l.Protocols = append(l.Protocols, H2)
+			}
 		}
 	}
 	f.beside(&f.State.Path)

@@ -9,7 +9,8 @@ import (
 type Listener struct {
 	Name    string `yaml:"name"`    // for logs and metrics; default: its address
 	Address string `yaml:"address"` // "host:port"; no host: all; port 0: any free one. Default ":8080"
-	// Protocols are h1, h2, h2c, h3; h2 and h3 need TLS. Default h1 alone.
+	// Protocols are h1, h2, h2c, h3; h2 and h3 need TLS. Default h1, and with
+	// TLS h2. A plain listener tells h1 and h2c apart by what the client sends.
 	Protocols []Protocol `yaml:"protocols"`
 	// TLS, where set, makes the listener speak TLS.
 	TLS *TLS `yaml:"tls"`
@@ -67,14 +68,6 @@ type ListenerLimits struct {
 	Fields    int  `yaml:"fields"`     // in a request head, over: 431; 8 to 1024, default 128
 	URIBytes  Size `yaml:"uri_bytes"`  // of a request target, over: 414; 256 to head_bytes, default 32KiB
 	BodyBytes Size `yaml:"body_bytes"` // of a request body, over: 413; 0: no limit, the default
-	// Connections is how many may be open at once; more wait in the kernel's
-	// queue, and idle ones make room. 0, the default: what the limit of file
-	// descriptors allows.
-	Connections int `yaml:"connections"`
-	// ConnectionsPerClient is how many one client may have open; more are
-	// closed at once. Trusted proxies may have any number. 0, the default: no
-	// limit.
-	ConnectionsPerClient int `yaml:"connections_per_client"`
 	// RequestsPerClient is how often each client may ask, over all its
 	// connections; over: 429. An IPv6 client is a /64. Default: no limit.
 	RequestsPerClient Rate `yaml:"requests_per_client"`

@@ -28,9 +28,12 @@ func (f *File) Unsupported() []Feature {
 	for i, l := range f.Listeners {
 		path := index("listeners", i)
 		for j, p := range l.Protocols {
-			if p != H1 {
+			if p == H3 {
 				add(true, index(path+".protocols", j), "protocol %s", p)
 			}
+		}
+		if l.ProxyProtocol != ProxyOff {
+			add(true, path+".proxy_protocol", "the PROXY protocol")
 		}
 	}
 	if f.State.Backend == Etcd {

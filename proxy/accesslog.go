@@ -109,9 +109,9 @@ func (a *accessLog) log(x *exchange) {
 }
 
 // logRefused writes a request that could not be read.
-func (a *accessLog) logRefused(c *conn1, status int, err error) {
+func (a *accessLog) logRefused(p *peer, status int, err error) {
 	if !a.wants(true) {
 		return
 	}
-	a.out.Info("request refused", zap.Int("status", status), zap.Stringer("client", c.peer.addr.Addr()), zap.Error(err))
+	a.out.Info("request refused", zap.Int("status", status), zap.Stringer("client", p.addr.Addr()), zap.Error(err))
 }

@@ -95,6 +95,7 @@ func (x *exchange) acquire() bool {
 	up, err := x.target.Cluster.Acquire(want)
 	if err == nil {
 		x.up, x.lastEndpoint = up, up.Endpoint
+		x.down.watch(up)
 		return true
 	}
 	x.failure = fault{kind: faultUnreachable, err: err}
@@ -141,7 +142,7 @@ func (x *exchange) awaitResponse() bool {
 			return false
 		}
 		if x.res.Status >= 200 || x.res.Status == 101 {
-			return true
+			return !x.upgrading() || x.heard(x.checkUpgrade())
 		}
 		if interim == maxInterim {
 			return x.heard(errTooManyInterim)
@@ -186,6 +187,8 @@ func (x *exchange) heard(err error) bool {
 	x.failure = fault{kind: faultReset, at: x.up.Endpoint, err: err}
 	var malformed *h1.Error
 	switch {
+	case x.down.gone():
+		x.failure = fault{kind: faultClient, err: errReset}
 	case x.pump.clientFault() != nil:
 		x.failure = fault{kind: faultClient, err: x.pump.clientFault()}
 	case errors.As(err, &malformed):
@@ -218,10 +221,15 @@ func (x *exchange) abandon() {
 
 // dropUpstream ends the use of the endpoint's connection.
 func (x *exchange) dropUpstream(o upstream.Outcome) {
-	if x.up != nil {
-		x.up.Release(o)
-		x.up = nil
+	if x.up == nil {
+		return
 	}
+	x.down.watch(nil)
+	if x.down.gone() {
+		o = upstream.Unknown // it may have been aborted
+	}
+	x.up.Release(o)
+	x.up = nil
 }
 
 // mayRetry decides whether a failed attempt is followed by another, and counts

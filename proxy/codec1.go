@@ -260,3 +260,10 @@ func (c *conn1) hijack() (tunnelEnd, *buffer.Buffer) {
 	c.in.Drop()
 	return c.sock, &c.in
 }
+
+// watch implements downstream: the connection is not read while an endpoint
+// answers, so that nothing tells that the client has gone.
+func (c *conn1) watch(aborter) {}
+
+// gone implements downstream.
+func (c *conn1) gone() bool { return false }

@@ -6,13 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
-
 	"sluice/proxy/buffer"
 	"sluice/proxy/h1"
 	"sluice/proxy/head"
 	"sluice/proxy/sock"
-	"sluice/proxy/upstream"
 )
 
 // conn1 is a client's HTTP/1.1 connection: it reads requests one after the
@@ -35,12 +32,10 @@ type conn1 struct {
 
 	from     *listener
 	state    connState
-	idleAt   atomic.Int64 // when it last began to wait for a request, by sock.Now
-	evicted  atomic.Bool  // to make room, while it was idle
-	onBytes  func() bool  // handle, made once
-	after    next         // what follows when handle has returned false
-	headRead bool         // the head of x's request was read, and the rest is to be
-	served   int          // requests begun
+	onBytes  func() bool // handle, made once
+	after    next        // what follows when handle has returned false
+	headRead bool        // the head of x's request was read, and the rest is to be
+	served   int         // requests begun
 	hijacked bool
 	aborted  bool
 }
@@ -86,7 +81,6 @@ func (c *conn1) await() next {
 		return nextRead
 	}
 	c.sock.SetTimeout(c.peer.listener.IdleTimeout)
-	c.idleAt.Store(sock.Now())
 	if !c.state.toIdle() {
 		return nextLast
 	}
@@ -111,7 +105,6 @@ func (c *conn1) handle() bool {
 		}
 	}
 	c.sock.SetTimeout(c.peer.listener.IdleTimeout)
-	c.idleAt.Store(sock.Now())
 	if !c.state.toIdle() {
 		c.after = nextLast
 		return false
@@ -153,7 +146,7 @@ func (c *conn1) serveHere() next {
 // what was sent before the client could know is still answered.
 func (c *conn1) lastCall() bool {
 	c.undoStop()
-	if (c.served > 0 || c.evicted.Load()) && c.sock.Quiet() {
+	if c.served > 0 && c.sock.Quiet() {
 		return false
 	}
 	c.sock.SetTimeout(freshGrace)
@@ -186,21 +179,10 @@ func (c *conn1) serveRead() next {
 	return c.answer()
 }
 
-// survive keeps a fault of this program, met by one request, from ending all
-// the others: the request's connections end, and the log has the rest.
+// survive ends the connection after a fault of this program.
 func (c *conn1) survive() {
-	fault := recover()
-	if fault == nil {
-		return
-	}
-	c.srv.log.Error("a request hit a fault of the proxy", zap.Any("fault", fault), zap.Stack("stack"))
-	if x := c.x; x != nil {
-		x.delist()
-		x.leaveOwn(0)
-		x.dropUpstream(upstream.Unknown)
-		if x.begun {
-			x.target.Stats.End(c.peer.shard, &x.outcome)
-		}
+	if fault := recover(); fault != nil {
+		c.srv.survive(fault, c.x)
 	}
 }
 
@@ -264,7 +246,7 @@ func (c *conn1) refuse(err error) next {
 		return nextEnd
 	}
 	c.srv.stats.Refused(status)
-	c.srv.access.logRefused(c, status, err)
+	c.srv.access.logRefused(&c.peer, status, err)
 	c.sock.LastWrite(h1.AppendSimpleResponse(nil, status, text, true,
 		head.Field{Name: "Date", Value: c.srv.date(time.Now())}))
 	return nextEnd

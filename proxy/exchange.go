@@ -82,6 +82,11 @@ type downstream interface {
 	// that is possible and worth while; zero moved means it is not. The error
 	// is the client's, or errEndpointGone.
 	spliceBody(to *upstream.Conn) (moved int64, err error)
+	// watch names what is to be aborted when the client gives up its request;
+	// nil ends that.
+	watch(up aborter)
+	// gone reports whether the client has given up its request.
+	gone() bool
 	// inform sends an interim (1xx) response at once.
 	inform(res *head.Response) error
 	// begin starts the final response with the fields of res that are meant

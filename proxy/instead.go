@@ -213,6 +213,9 @@ func (x *exchange) leaveOwn(flags stats.Flags) {
 	x.passOver()
 	x.res, x.miss = x.miss, x.res
 	x.up, i.own, i.up = asked, nil, nil
+	if asked != nil {
+		x.down.watch(asked)
+	}
 }
 
 // answerMiss sends the 404 that was held back, if any: no version has the
@@ -230,6 +233,7 @@ func (x *exchange) answerMiss() bool {
 	x.target, x.up = i.own, i.up
 	x.res, x.miss = x.miss, x.res
 	x.lastEndpoint = x.up.Endpoint
+	x.down.watch(x.up)
 	*i = instead{apart: time.Since(x.start) - i.missAt, nowhere: true}
 	x.tries = 1
 	x.relay()

@@ -25,6 +25,11 @@ type ListenerConfig struct {
 	Address string // "host:port", ":port" or "unix:/path"
 	TLS     *tls.Config
 
+	// HTTP/2 is served over TLS where its NextProtos offer "h2", and without
+	// TLS, to clients that begin with it, where H2C is set. NoH1 refuses
+	// HTTP/1.
+	H2C, NoH1 bool
+
 	// TrustedProxies are the networks whose X-Forwarded-*, Forwarded and
 	// Sluice-* fields are believed.
 	TrustedProxies []netip.Prefix
@@ -35,15 +40,6 @@ type ListenerConfig struct {
 	BodyBytes   int64         // longest request body; 0: no limit
 	Limits      h1.Limits     // of request heads; those of responses are h1.DefaultLimits
 
-	// ProxyProtocol says whether trusted proxies tell whose connection it is.
-	ProxyProtocol ProxyMode
-	// Connections is how many may be open at once; more wait in the kernel's
-	// queue. 0: as many as the limit of descriptors allows.
-	Connections int
-	// ConnectionsPerClient is how many one client may have open, an IPv6 client
-	// being a /64; more are closed at once. Trusted proxies may have any number.
-	// 0: no limit.
-	ConnectionsPerClient int
 	// ClientRate is how often a client may ask, over all its connections; more
 	// is answered 429. The zero rate is no limit.
 	ClientRate limit.Rate
@@ -101,10 +97,6 @@ type listener struct {
 	config  atomic.Pointer[ListenerConfig]
 	closing atomic.Bool
 	ended   chan struct{} // closed when accept has returned
-
-	open       atomic.Int64  // connections
-	freed      chan struct{} // gets a token when one has ended
-	complained time.Time     // when the log was last told that connections wait
 }
 
 // Listen makes the open listeners those of configs: it opens new ones, keeps
@@ -177,7 +169,7 @@ func (s *Server) open(c *ListenerConfig) (*listener, error) {
 	network, addr := split(c.Address)
 	if s.inherit != nil {
 		if ln := s.inherit(c.Name, network, addr); ln != nil {
-			return &listener{srv: s, net: ln, ended: make(chan struct{}), freed: make(chan struct{}, 1)}, nil
+			return &listener{srv: s, net: ln, ended: make(chan struct{})}, nil
 		}
 	}
 	if network == "unix" {
@@ -228,7 +220,6 @@ func (l *listener) accept() {
 	defer close(l.ended)
 	pause := minAcceptPause
 	for {
-		l.awaitRoom()
 		nc, err := l.net.Accept()
 		switch {
 		case err == nil:
@@ -237,11 +228,8 @@ func (l *listener) accept() {
 		case errors.Is(err, net.ErrClosed) || l.closing.Load():
 			return
 		default:
-			reason := pauseReason(err)
-			l.pause(reason, zap.Error(err))
-			if reason == "descriptors" {
-				l.makeRoom()
-			}
+			l.srv.log.Error("accepting a connection failed", zap.String("listener", l.config.Load().Name),
+				zap.Error(err), zap.Duration("next_try_in", pause))
 			time.Sleep(pause)
 			pause = min(2*pause, maxAcceptPause)
 		}
@@ -253,7 +241,7 @@ func (l *listener) take(nc net.Conn) {
 	srv := l.srv
 	config := l.config.Load()
 	c := &conn1{srv: srv, from: l}
-	c.peer = newPeer(config, remoteAddr(nc), srv.turn.Add(1))
+	c.peer = newPeer(config, nc, srv.turn.Add(1))
 	if config.TLS != nil {
 		c.sock = sock.NewTLS(nc, tls.Server, config.TLS)
 	} else {
@@ -269,27 +257,7 @@ func (l *listener) take(nc net.Conn) {
 	if srv.leaving.Load() {
 		c.drain() // too late for Leave, likewise
 	}
-	l.entered()
 	go c.start()
-}
-
-// start learns who the client is, completes the TLS handshake, if there is one,
-// and serves.
-func (c *conn1) start() {
-	defer c.from.left()
-	defer c.survive()
-	if !c.arrive() {
-		c.end()
-		return
-	}
-	defer c.srv.depart(c.peer)
-	if t, ok := c.sock.NetConn().(*tls.Conn); ok {
-		if !c.handshake(t) {
-			c.end()
-			return
-		}
-	}
-	c.serve()
 }
 
 // drainTime is how long a listener that closes still takes the connections

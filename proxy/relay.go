@@ -123,6 +123,9 @@ func (f *relayFiller) Fill(b *buffer.Buffer) error {
 	x.up.SetTimeout(x.target.Settings.BodyTimeout)
 	err := x.up.Fill(b)
 	x.restEndpoint()
+	if err != nil && x.down.gone() {
+		return errClientGone
+	}
 	return err
 }
 

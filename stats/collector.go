@@ -25,7 +25,7 @@ type collector struct {
 	retries, errors, ejections, failovers, failoversTaken, shielded, fellBack, aborted,
 	tunnelsActive, tunnelsOpened, streamsClosed, bytes, pinsMade, pinsMoved, pinsVoided,
 	weight, info,
-	noRoute, refused, overrideIgnored, reloads, reloadFailures,
+	noRoute, refused, overrideIgnored, h2Abuse, reloads, reloadFailures,
 	statePending, tableRevision *prometheus.Desc
 	edge edgeDescs
 	tls  tlsDescs
@@ -68,6 +68,7 @@ func Collector(r *Registry) prometheus.Collector {
 		noRoute:         desc("no_route_requests_total", "Requests that no route matched.", "listener"),
 		refused:         desc("refused_requests_total", "Malformed or oversized requests, by the status with which they were refused.", "status"),
 		overrideIgnored: desc("override_ignored_total", "Overrides that were not followed, by what was wrong with them.", "kind"),
+		h2Abuse:         desc("h2_abuse_total", "HTTP/2 connections that were ended for what their client overdid, by what that was.", "kind"),
 		reloads:         desc("config_reloads_total", "Reloads of the configuration file that were taken."),
 		reloadFailures:  desc("config_reload_failures_total", "Reloads of the configuration file that were refused."),
 		statePending:    desc("state_pending", "Changes of the desired state that are in force and not yet durable."),
@@ -84,7 +85,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		c.retries, c.errors, c.ejections, c.failovers, c.failoversTaken, c.shielded, c.fellBack, c.aborted,
 		c.tunnelsActive, c.tunnelsOpened, c.streamsClosed, c.bytes, c.pinsMade, c.pinsMoved, c.pinsVoided,
 		c.weight, c.info,
-		c.noRoute, c.refused, c.overrideIgnored, c.reloads, c.reloadFailures,
+		c.noRoute, c.refused, c.overrideIgnored, c.h2Abuse, c.reloads, c.reloadFailures,
 		c.statePending, c.tableRevision,
 	} {
 		ch <- d
@@ -196,6 +197,9 @@ func (c *collector) sendProcess(ch chan<- prometheus.Metric) {
 	}
 	for kind, n := range p.OverrideIgnored {
 		count(ch, c.overrideIgnored, n, kind)
+	}
+	for kind, n := range p.H2Abuse {
+		count(ch, c.h2Abuse, n, kind)
 	}
 	count(ch, c.reloads, p.Reloads)
 	count(ch, c.reloadFailures, p.ReloadFailures)

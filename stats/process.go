@@ -11,6 +11,7 @@ type process struct {
 	noRoute         named
 	refused         [maxStatus + 1]atomic.Uint64
 	overrideIgnored named
+	h2Abuse         named
 	reloads         atomic.Uint64
 	reloadFailures  atomic.Uint64
 	statePending    atomic.Int64
@@ -36,6 +37,10 @@ func (r *Registry) Refused(status int) {
 // with it: "expired", "untrusted" and the like.
 func (r *Registry) OverrideIgnored(kind string) { r.process.overrideIgnored.count(kind) }
 
+// H2Abuse counts an HTTP/2 connection that was ended for what its client
+// overdid: "rapid_reset" and the like.
+func (r *Registry) H2Abuse(kind string) { r.process.h2Abuse.count(kind) }
+
 // Reloaded counts a reload of the file that was taken.
 func (r *Registry) Reloaded() { r.process.reloads.Add(1) }
 
@@ -53,6 +58,7 @@ type ProcessStats struct {
 	NoRoute         map[string]uint64 `json:"no_route"`         // by listener
 	Refused         map[int]uint64    `json:"refused"`          // by status
 	OverrideIgnored map[string]uint64 `json:"override_ignored"` // by kind
+	H2Abuse         map[string]uint64 `json:"h2_abuse"`         // by kind
 	Reloads         uint64            `json:"reloads"`
 	ReloadFailures  uint64            `json:"reload_failures"`
 	StatePending    int64             `json:"state_pending"`
@@ -72,6 +78,7 @@ func (r *Registry) Process() ProcessStats {
 		NoRoute:         p.noRoute.counts(),
 		Refused:         refused,
 		OverrideIgnored: p.overrideIgnored.counts(),
+		H2Abuse:         p.h2Abuse.counts(),
 		Reloads:         p.reloads.Load(),
 		ReloadFailures:  p.reloadFailures.Load(),
 		StatePending:    p.statePending.Load(),

@@ -336,12 +336,13 @@ func TestProcessCounts(t *testing.T) {
 	r.Refused(-7)
 	r.Refused(600)
 	r.OverrideIgnored("expired")
+	r.H2Abuse("rapid_reset")
 	r.Reloaded()
 	r.ReloadFailed()
 	r.SetStatePending(2)
 	r.SetTableRevision(17)
 	got, err := json.Marshal(r.Process())
-	want := `{"no_route":{"edge":2},"refused":{"400":1,"500":2},"override_ignored":{"expired":1},"reloads":1,"reload_failures":1,"state_pending":2,"table_revision":17}`
+	want := `{"no_route":{"edge":2},"refused":{"400":1,"500":2},"override_ignored":{"expired":1},"h2_abuse":{"rapid_reset":1},"reloads":1,"reload_failures":1,"state_pending":2,"table_revision":17}`
 	if err != nil || string(got) != want {
 		t.Errorf("got  %s, %v\nwant %s", got, err, want)
 	}

@@ -112,7 +112,7 @@ func finishRequest(req *head.Request, f *framing) *rule {
 	switch {
 	case f.manyHosts:
 		return hostRepeated
-	case f.hasHost && !validHost(f.host):
+	case f.hasHost && !head.ValidHost(f.host):
 		return badHost
 	case !f.hasHost && req.Proto != head.HTTP10:
 		return hostMissing

@@ -18,7 +18,6 @@ type class uint8
 const (
 	tokenByte  class = 1 << iota // tchar (RFC 9110, section 5.6.2)
 	targetByte                   // request target: visible US-ASCII but '#'
-	hostByte                     // reg-name without percent-encoding and comma
 	hexByte                      // HEXDIG
 	quotedByte                   // qdtext (RFC 9110, section 5.6.4)
 	textByte                     // what a quoted-pair may quote: HTAB, SP, VCHAR, obs-text
@@ -27,9 +26,7 @@ const (
 // classes gives each byte its classes.
 //
 // A target is more than RFC 3986 allows: browsers send | [ ] { } ^ ` and quotes
-// as they are (WHATWG URL), and no two parsers part over them. A host is less:
-// percent-encoding makes two spellings of one name, of which routing would
-// know one, and a comma is what a joined repetition looks like.
+// as they are (WHATWG URL), and no two parsers part over them.
 var classes = func() (table [256]class) {
 	mark := func(set string, c class) {
 		for i := range len(set) {
@@ -38,7 +35,6 @@ var classes = func() (table [256]class) {
 	}
 	const alnum = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	mark(alnum+"!#$%&'*+-.^_`|~", tokenByte)
-	mark(alnum+"-._~!$&'()*+;=", hostByte)
 	mark("0123456789ABCDEFabcdef", hexByte)
 	for c := 0; c < 256; c++ {
 		switch {

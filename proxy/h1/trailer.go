@@ -47,39 +47,10 @@ func keepTrailers(fields []head.Field) ([]head.Field, *rule) {
 		case head.ContentLength, head.TransferEncoding, head.Host, head.Connection, head.Upgrade:
 			return nil, badTrailer
 		case head.Other:
-			if !isHeaderOnly(f.Name) {
+			if !head.HeaderOnly(f.Name) {
 				kept = append(kept, f)
 			}
 		}
 	}
 	return kept, nil
-}
-
-// headerOnly lists the fields, besides those that package head knows, that
-// mean nothing good after the body: a recipient that merged them into the
-// header would let the sender change, past every check, how a message is
-// authenticated, cached, routed or decoded (RFC 9110, section 6.5.1).
-var headerOnly = [...]string{
-	"accept", "accept-charset", "accept-encoding", "accept-language", "age",
-	"content-encoding", "content-language", "content-location", "content-range",
-	"expires", "http2-settings", "if-match", "if-modified-since", "if-none-match",
-	"if-range", "if-unmodified-since", "location", "max-forwards", "pragma",
-	"range", "referer", "retry-after", "vary", "warning", "www-authenticate",
-	"sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-key",
-	"sec-websocket-protocol", "sec-websocket-version",
-}
-
-// isHeaderOnly reports whether a trailer field with this name, unknown to
-// package head, is dropped.
-func isHeaderOnly(name string) bool {
-	const forwarded = "x-forwarded-"
-	if len(name) > len(forwarded) && head.EqualFold(name[:len(forwarded)], forwarded) {
-		return true
-	}
-	for _, lower := range headerOnly {
-		if head.EqualFold(name, lower) {
-			return true
-		}
-	}
-	return false
 }

@@ -230,7 +230,7 @@ func twinChunked(data string) (body string, trailers []head.Field, rest string, 
 		if forbiddenRE.MatchString(f.Name) {
 			return "", nil, "", false
 		}
-		if f.ID == head.Other && !isHeaderOnly(f.Name) {
+		if f.ID == head.Other && !head.HeaderOnly(f.Name) {
 			trailers = append(trailers, f)
 		}
 	}

@@ -40,10 +40,6 @@ func certsConfig(name string, t *configs.TLS, protocols []string) certs.Config {
 	return c
 }
 
-// listenerProtos are what a listener offers in the negotiation of a protocol
-// (ALPN).
-func listenerProtos(*configs.Listener) []string { return []string{"http/1.1"} }
-
 // secure opens the certificates of a file's listeners and gives their
 // configurations to all, which is in the file's order. Of those that are new, keepCertificates
 // must take over some, or they are closed.

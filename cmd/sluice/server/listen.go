@@ -20,6 +20,7 @@ func listenerConfigs(file *configs.File) []proxy.ListenerConfig {
 			},
 		}
 		setEdge(&c, l)
+		setProtocols(&c, l)
 		all = append(all, c)
 	}
 	return all
