@@ -204,7 +204,6 @@ func TestUnsupported(t *testing.T) {
 	}
 	want := []string{
 		"note: line 31: services.web.versions.v1.requires: the check of what a version requires is not served by this build",
-		"fatal: line 33: services.web.versions.v2.endpoints[0]: an endpoint looked up in the DNS (dns://web-v2.internal:8080) is not served by this build",
 		"note: line 39: services.web.rollout: a rollout policy is not served by this build",
 		"note: line 40: services.web.journeys: a journey is not served by this build",
 	}

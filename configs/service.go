@@ -49,8 +49,10 @@ type Pin struct {
 
 // Version is one deployed build.
 type Version struct {
-	// Endpoints are "host:port", "[v6]:port", "unix:/path" or
-	// "dns://host:port" (every address behind the name). At least one.
+	// Endpoints are "host:port", "[v6]:port", "unix:/path",
+	// "dns://host:port" (every address behind the name) or
+	// "dns+srv://_service._protocol.host" (every SRV record of the name). At
+	// least one.
 	Endpoints []string `yaml:"endpoints"`
 	// Weight is the share of new sessions relative to the siblings: 0 to
 	// 1,000,000. 0, the default: dark.
@@ -127,6 +129,7 @@ type Upstream struct {
 	// takes to get its full part of the requests, from a tenth on; 0, the
 	// default: none.
 	SlowStart time.Duration `yaml:"slow_start"`
+	DNS       DNS           `yaml:"dns"` // of dns:// endpoints
 }
 
 // Health is the active health check of a service's endpoints.

@@ -2,7 +2,6 @@ package configs
 
 import (
 	"fmt"
-	"strings"
 )
 
 // Feature is something that the schema knows and this build does not serve.
@@ -48,11 +47,6 @@ func (f *File) Unsupported() []Feature {
 func (s *Service) unsupported(path string, add func(fatal bool, path, format string, args ...any)) {
 	for _, name := range sorted(s.Versions) {
 		v, at := s.Versions[name], join(path+".versions", name)
-		for i, e := range v.Endpoints {
-			if strings.HasPrefix(e, "dns://") {
-				add(true, index(at+".endpoints", i), "an endpoint looked up in the DNS (%s)", e)
-			}
-		}
 		if len(v.Requires) > 0 {
 			add(false, at+".requires", "the check of what a version requires")
 		}

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -60,6 +61,22 @@ func (h *HashBy) decodeText(text string) error {
 		return problemf(wantHashBy, "unknown key %s", quote(text))
 	}
 	return nil
+}
+
+// DNS is where the names of a service's endpoints are looked up.
+type DNS struct {
+	// Servers are asked, and names are complete: "address:port". None, the
+	// default: as the system is set up, by /etc/hosts and /etc/resolv.conf.
+	Servers []string `yaml:"servers"`
+}
+
+func (c *checker) dns(path string, d *DNS) {
+	for i, server := range d.Servers {
+		if a, err := netip.ParseAddrPort(server); err != nil || a.Port() == 0 {
+			c.fail(index(path+".servers", i), `want an IP address with its port, such as "10.0.0.2:53"`, "%s is not a DNS server", quote(server))
+		}
+	}
+	distinct(c, path+".servers", d.Servers)
 }
 
 // maxSlowStart is longer than any cache takes to warm up that a proxy can help.

@@ -150,7 +150,7 @@ func (f *File) validateRequires(c *checker, path string, requires map[string][]s
 	}
 }
 
-const wantEndpoint = `want "host:port", "[ipv6]:port", "unix:/path" or "dns://host:port"`
+const wantEndpoint = `want "host:port", "[ipv6]:port", "unix:/path", "dns://host:port" or "dns+srv://_service._protocol.host"`
 
 // endpoint checks the address of an endpoint.
 func (c *checker) endpoint(path, endpoint string) {
@@ -163,6 +163,12 @@ func (c *checker) endpoint(path, endpoint string) {
 	}
 	if rest, ok := strings.CutPrefix(endpoint, "http://"); ok {
 		c.fail(path, "want "+quote(strings.TrimRight(rest, "/")), "%s is a URL", quote(endpoint))
+		return
+	}
+	if name, ok := strings.CutPrefix(endpoint, "dns+srv://"); ok {
+		if !strings.HasPrefix(name, "_") || !isHost(name) {
+			c.fail(path, `want "dns+srv://_service._protocol.host", such as "dns+srv://_http._tcp.web.internal"`, "%s names no SRV records", quote(endpoint))
+		}
 		return
 	}
 	address, isDNS := strings.CutPrefix(endpoint, "dns://")
@@ -191,6 +197,7 @@ func (c *checker) upstream(path string, u *Upstream) {
 	c.share(path+".retry_budget", u.RetryBudget)
 	c.between(path+".max_connections", int64(u.MaxConnections), 0, 1_000_000)
 	c.balance(path, u)
+	c.dns(path+".dns", &u.DNS)
 }
 
 func (c *checker) health(path string, h *Health) {

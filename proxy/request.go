@@ -74,7 +74,7 @@ func (x *exchange) targetUpstream() string {
 // hostUpstream returns the Host that the endpoint is to see.
 func (x *exchange) hostUpstream() string {
 	if x.target.Settings.HostOfEndpoint {
-		return x.up.Endpoint.Address
+		return x.up.Endpoint.Authority
 	}
 	return x.req.Host
 }

@@ -390,11 +390,11 @@ func TestNamesAndEndpoints(t *testing.T) {
 	}
 	for endpoint, want := range map[string]bool{
 		"127.0.0.1:80": true, "web.internal:8080": true, "web_1:1": true, "[::1]:65535": true, "[fe80::1%eth0]:80": true,
-		"unix:/run/web.sock": true, "dns://web.internal:80": true, "web.:80": true,
+		"unix:/run/web.sock": true, "dns://web.internal:80": true, "dns+srv://_http._tcp.web.internal": true, "web.:80": true,
 		"": false, "web": false, "web:": false, ":80": false, "web:0": false, "web:080": false, "web:65536": false, "web:+80": false, "::1:80": false,
 		"[::1]": false, "[1.2.3.4]:80": false, "[::1:80": false, "256.1.1.1:80": false, "1.2.3:80": false, "a b:80": false, "-a:80": false,
 		"http://web:80": false, "unix:run/web.sock": false, "unix:/": false, "unix:/" + strings.Repeat("a", 107): false,
-		"dns://": false, "dns://web": false, "dns://[::1]:80": false, "web..x:80": false, "a\x00b:80": false, "[fe80::1%\x00]:80": false,
+		"dns://": false, "dns+srv://web.internal": false, "dns+srv://_http._tcp.web:80": false, "dns://web": false, "dns://[::1]:80": false, "web..x:80": false, "a\x00b:80": false, "[fe80::1%\x00]:80": false,
 	} {
 		if err := CheckEndpoint(endpoint); (err == nil) != want {
 			t.Errorf("CheckEndpoint(%q) = %v", endpoint, err)

@@ -41,11 +41,18 @@ const nameRemedy = "use 1 to 64 letters, digits, dots, underscores and hyphens, 
 const maxSocketPath = 107
 
 // CheckEndpoint returns an error, saying what is wrong, unless s is one of
-// host:port, [v6]:port, unix:/abs/path and dns://host:port.
+// host:port, [v6]:port, unix:/abs/path, dns://host:port and
+// dns+srv://_service._protocol.host.
 func CheckEndpoint(s string) error {
 	if p, ok := strings.CutPrefix(s, "unix:"); ok {
 		if !path.IsAbs(p) || p == "/" || len(p) > maxSocketPath || !printable(p) {
 			return fmt.Errorf("%q must have after unix: an absolute path of at most %d bytes", s, maxSocketPath)
+		}
+		return nil
+	}
+	if name, ok := strings.CutPrefix(s, "dns+srv://"); ok {
+		if !strings.HasPrefix(name, "_") || !validHost(name) {
+			return fmt.Errorf("%q must have after dns+srv:// a name such as _http._tcp.web.internal", s)
 		}
 		return nil
 	}

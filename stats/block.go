@@ -28,6 +28,7 @@ const (
 	pinsVoided
 	failedOver
 	ejections
+	lookupFailures
 	shielded
 	fellBack
 	streamsClosed

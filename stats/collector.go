@@ -22,6 +22,7 @@ var versionLabels = []string{"service", "version"}
 type collector struct {
 	registry *Registry
 	requests, duration, inFlight, sessions,
+	lookupFailures,
 	retries, errors, ejections, failovers, failoversTaken, shielded, fellBack, aborted,
 	tunnelsActive, tunnelsOpened, streamsClosed, bytes, pinsMade, pinsMoved, pinsVoided,
 	weight, info,
@@ -51,6 +52,7 @@ func Collector(r *Registry) prometheus.Collector {
 		retries:         version("retries_total", "Requests sent to an endpoint again."),
 		errors:          version("upstream_errors_total", "Requests that an endpoint failed, by the kind of the last failure.", "kind"),
 		ejections:       version("ejections_total", "Endpoints taken out for failing."),
+		lookupFailures:  version("dns_failures_total", "Lookups of the version's endpoints in the DNS that failed or found none."),
 		failovers:       version("failovers_total", "Requests that another version answered because this one had no healthy endpoint."),
 		failoversTaken:  version("failovers_taken_total", "Requests that this version answered in place of another."),
 		shielded:        version("shielded_total", "Requests that this version failed and the baseline was asked for in its place."),
@@ -82,6 +84,7 @@ func Collector(r *Registry) prometheus.Collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.requests, c.duration, c.inFlight, c.sessions,
+		c.lookupFailures,
 		c.retries, c.errors, c.ejections, c.failovers, c.failoversTaken, c.shielded, c.fellBack, c.aborted,
 		c.tunnelsActive, c.tunnelsOpened, c.streamsClosed, c.bytes, c.pinsMade, c.pinsMoved, c.pinsVoided,
 		c.weight, c.info,
@@ -158,6 +161,7 @@ func (c *collector) sendVersion(ch chan<- prometheus.Metric, s *sums, live uint6
 	}{
 		{c.retries, retries},
 		{c.ejections, ejections},
+		{c.lookupFailures, lookupFailures},
 		{c.failovers, failedOver},
 		{c.failoversTaken, failoversTaken},
 		{c.shielded, shielded},

@@ -73,6 +73,10 @@ func (v *Version) Ejected(n int) {
 	}
 }
 
+// LookupFailed counts a lookup of the version's endpoints in the DNS that failed
+// or found none.
+func (v *Version) LookupFailed() { v.count(0, lookupFailures, 1) }
+
 // Latency adds the version's durations so far, of all finished requests, to h.
 func (v *Version) Latency(h *Histogram) {
 	s := newSums(len(v.registry.reasonNames))

@@ -19,7 +19,7 @@ type Rollback struct {
 
 // VersionSpec is the body of PUT /v1/services/{s}/versions/{v}.
 type VersionSpec struct {
-	Endpoints []string            `json:"endpoints" doc:"host:port, [v6]:port, unix:/path or dns://host:port"`
+	Endpoints []string            `json:"endpoints" doc:"host:port, [v6]:port, unix:/path, dns://host:port or dns+srv://_service._protocol.host"`
 	Shape     *state.Shape        `json:"shape,omitempty" doc:"The data shape it writes and those it reads"`
 	Provides  []string            `json:"provides,omitempty"`
 	Requires  map[string][]string `json:"requires,omitempty"`

@@ -51,7 +51,9 @@ type Acquire struct {
 func (c *Cluster) Acquire(opt Acquire) (*Conn, error) {
 	v := c.view.Load()
 	if len(v.usable) == 0 {
-		return nil, ErrNoEndpoint
+		if v = c.settle(v); len(v.usable) == 0 {
+			return nil, ErrNoEndpoint
+		}
 	}
 	if n := c.busy.Add(1); v.cfg.MaxConnections > 0 && n > int64(v.cfg.MaxConnections) {
 		c.busy.Add(-1)

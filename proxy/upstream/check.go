@@ -108,7 +108,7 @@ func (e *Endpoint) answers(cfg HealthConfig) func(context.Context) error {
 	case e.network == "unix":
 		host = "localhost"
 	default:
-		host = e.address
+		host = e.Authority
 	}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"sluice/proxy/sock"
+	"sluice/proxy/upstream/resolve"
 )
 
 // Deps is what a Cluster takes from outside. Every field may be nil.
@@ -28,6 +29,9 @@ type Deps struct {
 	Rand func() uint64
 	// Log takes the events; nil drops them.
 	Log *zap.Logger
+	// LookUp finds names in the DNS; nil is a resolve.Resolver that asks
+	// Config.DNSServers.
+	LookUp func(context.Context, resolve.Name) (resolve.Answer, error)
 	// OnEvent is called for each event, by various goroutines. It must be
 	// quick, and must not call Update or Close.
 	OnEvent func(Event)
@@ -40,6 +44,7 @@ type Cluster struct {
 	rand    func() uint64
 	log     *zap.Logger
 	onEvent func(Event)
+	lookUp  func(context.Context, resolve.Name) (resolve.Answer, error)
 
 	view atomic.Pointer[view]
 	busy atomic.Int64  // connections in use
@@ -51,23 +56,28 @@ type Cluster struct {
 
 	// mu guards what changes: the replacement of view, and the fields of
 	// Endpoint that say so. Requests take it only when they eject.
-	mu     sync.Mutex
-	closed bool
+	mu      sync.Mutex
+	closed  bool
+	lookups map[string]*lookup // by endpoint
 }
 
 // view is what a request sees, whole and unchanging.
 type view struct {
-	cfg    Config
-	tls    *tls.Config // nil: plain text
-	all    []*Endpoint // in the order of the configuration
-	usable []*Endpoint // those neither down nor ejected
-	uneven *uneven     // how usable differ; nil: they are alike
+	cfg     Config
+	tls     *tls.Config // nil: plain text
+	all     []*Endpoint // in the order of the configuration
+	usable  []*Endpoint // those neither down nor ejected, of the first tier that has any
+	healthy int         // those neither down nor ejected, of all tiers
+	uneven  *uneven     // how usable differ; nil: they are alike
+	// unsettled is closed when it is known whether there are any endpoints;
+	// nil: it is known.
+	unsettled chan struct{}
 }
 
 // New returns a cluster whose health checks run until Close. The error is
 // Validate's.
 func New(cfg Config, deps Deps) (*Cluster, error) {
-	c := &Cluster{dial: deps.Dial, now: deps.Now, rand: deps.Rand, log: deps.Log, onEvent: deps.OnEvent}
+	c := &Cluster{dial: deps.Dial, now: deps.Now, rand: deps.Rand, log: deps.Log, onEvent: deps.OnEvent, lookUp: deps.LookUp, lookups: map[string]*lookup{}}
 	if c.dial == nil {
 		c.dial = new(net.Dialer).DialContext
 	}
@@ -109,14 +119,31 @@ func (c *Cluster) Update(cfg Config) error {
 		c.mu.Unlock()
 		return fmt.Errorf("service %q, version %q: its endpoints are closed", cfg.Service, cfg.Version)
 	}
+	c.follow(&c.view.Load().cfg, &cfg)
+	end := c.install(cfg, secure)
+	c.mu.Unlock()
+	end()
+	return nil
+}
+
+// install publishes the view of a configuration and of what was found in the
+// DNS; secure is for new settings of TLS. What it returns ends the work, and is
+// to be called without mu, which the caller holds.
+func (c *Cluster) install(cfg Config, secure *tls.Config) (end func()) {
 	old := c.view.Load()
 	next := &view{cfg: cfg, tls: secure}
 	changed := !cfg.TLS.Equal(old.cfg.TLS)
 	if !changed && old.tls != nil {
 		next.tls = old.tls // and its sessions
 	}
-	for _, address := range cfg.Endpoints {
-		next.all = append(next.all, c.endpoint(old, address))
+	for _, p := range c.places(&cfg) {
+		next.all = append(next.all, c.endpoint(old, p))
+	}
+	if len(next.all) == 0 && c.unsettled() {
+		next.unsettled = old.unsettled
+		or(&next.unsettled, make(chan struct{}))
+	} else if old.unsettled != nil {
+		defer close(old.unsettled)
 	}
 	var gone []*Endpoint
 	for _, e := range old.all {
@@ -129,35 +156,36 @@ func (c *Cluster) Update(cfg Config) error {
 	for _, e := range next.all {
 		c.startChecks(e, changed || old.cfg.Health != cfg.Health)
 	}
-	c.mu.Unlock()
-
-	for _, e := range gone {
-		closeAll(e.pool.popAll(true))
-	}
-	if changed { // what was opened otherwise is not used again
-		for _, e := range next.all {
-			closeAll(e.pool.popAll(false))
+	return func() {
+		for _, e := range gone {
+			closeAll(e.pool.popAll(true))
+		}
+		if changed { // what was opened otherwise is not used again
+			for _, e := range next.all {
+				closeAll(e.pool.popAll(false))
+			}
+		}
+		for _, e := range returned {
+			c.emit(Returned, e, time.Time{}, nil)
 		}
 	}
-	for _, e := range returned {
-		c.emit(Returned, e, time.Time{}, nil)
-	}
-	return nil
 }
 
-// endpoint returns the endpoint of an address that was checked, the old one if
-// there is one.
-func (c *Cluster) endpoint(old *view, address string) *Endpoint {
-	for _, e := range old.all {
-		if e.Address == address {
-			return e
+// endpoint returns the endpoint at a place, the old one if there is one. The
+// caller holds mu.
+func (c *Cluster) endpoint(old *view, p place) *Endpoint {
+	i := slices.IndexFunc(old.all, func(e *Endpoint) bool { return e.Address == p.address && e.Authority == p.authority })
+	var e *Endpoint
+	if i >= 0 {
+		e = old.all[i]
+	} else {
+		e = &Endpoint{Address: p.address, Authority: p.authority, cluster: c, hash: xxhash.Sum64String(p.address)}
+		e.network, e.address, _ = parseEndpoint(p.address)
+		if len(old.all) > 0 {
+			e.warmUp(c.now())
 		}
 	}
-	e := &Endpoint{Address: address, cluster: c, hash: xxhash.Sum64String(address), weight: 1}
-	e.network, e.address, _ = parseEndpoint(address)
-	if len(old.all) > 0 {
-		e.warmUp(c.now())
-	}
+	e.source, e.weight, e.tier = p.source, p.weight, p.tier
 	return e
 }
 
@@ -174,10 +202,17 @@ func (c *Cluster) remove(e *Endpoint) *Endpoint {
 // publish lets requests see a view, with its usable endpoints worked out anew.
 // The caller holds mu.
 func (c *Cluster) publish(next *view) {
-	next.usable = nil
+	next.usable, next.healthy = nil, 0
 	for _, e := range next.all {
-		if e.usable() {
+		if !e.usable() {
+			continue
+		}
+		next.healthy++
+		switch {
+		case len(next.usable) == 0 || e.tier == next.usable[0].tier:
 			next.usable = append(next.usable, e)
+		case e.tier < next.usable[0].tier:
+			next.usable = []*Endpoint{e}
 		}
 	}
 	next.uneven = newUneven(next.usable, next.cfg.SlowStart, c.now())
@@ -188,7 +223,7 @@ func (c *Cluster) publish(next *view) {
 // caller holds mu.
 func (c *Cluster) refresh() {
 	v := c.view.Load()
-	c.publish(&view{cfg: v.cfg, tls: v.tls, all: v.all})
+	c.publish(&view{cfg: v.cfg, tls: v.tls, all: v.all, unsettled: v.unsettled})
 }
 
 // Close ends the health checks and closes the idle connections; busy ones are
@@ -201,6 +236,7 @@ func (c *Cluster) Close() {
 		c.remove(e)
 	}
 	c.view.Store(&view{cfg: v.cfg})
+	clear(c.lookups)
 	c.mu.Unlock()
 
 	c.cancel()
@@ -210,9 +246,13 @@ func (c *Cluster) Close() {
 	c.tasks.Wait()
 }
 
-// Usable reports whether there is an endpoint that is neither down nor
-// ejected.
-func (c *Cluster) Usable() bool { return len(c.view.Load().usable) > 0 }
+// Usable reports whether there is an endpoint that is neither down nor ejected.
+// Of a version that has just come it says so until the first lookup of its
+// names is over.
+func (c *Cluster) Usable() bool {
+	v := c.view.Load()
+	return len(v.usable) > 0 || v.unsettled != nil
+}
 
 // InUse returns how many connections are between Acquire and Release: the
 // version's requests in flight.
@@ -222,12 +262,13 @@ func (c *Cluster) InUse() int64 { return c.busy.Load() }
 // there are.
 func (c *Cluster) Counts() (healthy, total int) {
 	v := c.view.Load()
-	return len(v.usable), len(v.all)
+	return v.healthy, len(v.all)
 }
 
 // EndpointStatus is where an endpoint stands.
 type EndpointStatus struct {
 	Address      string    `json:"address"`
+	Source       string    `json:"source,omitempty"`       // the name of the configuration that it was found by; "": it stands there itself
 	Healthy      bool      `json:"healthy"`                // by its health checks
 	EjectedUntil time.Time `json:"ejected_until,omitzero"` // zero: not ejected
 	Active       int       `json:"active"`                 // requests, those that wait for a dial included
@@ -248,6 +289,7 @@ func (c *Cluster) Status() []EndpointStatus {
 		s := &status[i]
 		*s = EndpointStatus{
 			Address:     e.Address,
+			Source:      e.source,
 			Healthy:     !e.health.down,
 			Active:      int(e.active.Load()),
 			Idle:        e.pool.len(),

@@ -55,8 +55,8 @@ func TestBadUpdateChangesNothing(t *testing.T) {
 	a := serveTCP(t)
 	c := start(t, quietly(a), Deps{})
 	acquire(t, c, Acquire{}).Release(Reusable)
-	err := c.Update(Config{Service: "web", Version: "v1", Endpoints: []string{"dns://x:1"}})
-	if err == nil || !strings.HasPrefix(err.Error(), `service "web", version "v1": endpoint "dns://x:1"`) {
+	err := c.Update(Config{Service: "web", Version: "v1", Endpoints: []string{"dns://x"}})
+	if err == nil || !strings.HasPrefix(err.Error(), `service "web", version "v1": endpoint "dns://x"`) {
 		t.Fatalf("got %v", err)
 	}
 	if st := c.Status(); len(st) != 1 || st[0].Idle != 1 {

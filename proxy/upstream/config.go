@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sluice/proxy/upstream/resolve"
 )
 
 // Defaults of a Config, used where a field is zero.
@@ -40,10 +42,14 @@ const (
 type Config struct {
 	Service, Version string // for logs and events
 
-	// Endpoints are addresses: "host:port", "[::1]:80" or "unix:/path". A host
-	// name is resolved at each dial. None at all makes a version that is never
-	// usable.
+	// Endpoints are addresses: "host:port", "[::1]:80" or "unix:/path"; or names
+	// that are looked up in the DNS, each record an endpoint: "dns://host:port"
+	// and "dns+srv://_service._protocol.host". A host name that stands alone is
+	// resolved at each dial. None at all makes a version that is never usable.
 	Endpoints []string
+	// DNSServers are asked for those names, each an IP address with its port;
+	// none: as the system is set up.
+	DNSServers []string
 	// TLS secures the connections, those of health checks too; nil: plain text.
 	TLS *TLSConfig
 	// ConnectTimeout bounds one dial, name resolution and TLS included.
@@ -106,7 +112,7 @@ func (cfg Config) Validate() error {
 	var errs []error
 	seen := make(map[string]bool, len(cfg.Endpoints))
 	for _, ep := range cfg.Endpoints {
-		if _, _, err := parseEndpoint(ep); err != nil {
+		if err := checkEndpoint(ep); err != nil {
 			errs = append(errs, err)
 		} else if seen[ep] {
 			errs = append(errs, fmt.Errorf("endpoint %q is listed twice; list it once", ep))
@@ -136,6 +142,11 @@ func (cfg Config) Validate() error {
 	}
 	if _, err := cfg.TLS.client(); err != nil {
 		errs = append(errs, err)
+	}
+	for _, server := range cfg.DNSServers {
+		if _, err := netip.ParseAddrPort(server); err != nil {
+			errs = append(errs, fmt.Errorf("DNS server %q is not an IP address with a port, e.g. 10.0.0.2:53", server))
+		}
 	}
 	if err := cfg.Balance.check(); err != nil {
 		errs = append(errs, err)
@@ -174,6 +185,17 @@ func or[T comparable](field *T, value T) {
 	}
 }
 
+// checkEndpoint reports what is wrong with an endpoint as configured.
+func checkEndpoint(s string) error {
+	var err error
+	if resolve.IsName(s) {
+		_, err = resolve.Parse(s)
+	} else {
+		_, _, err = parseEndpoint(s)
+	}
+	return err
+}
+
 // maxUnixPath is the longest path of a Unix socket (sun_path of unix(7),
 // without its final NUL).
 const maxUnixPath = 107
@@ -185,9 +207,6 @@ func parseEndpoint(s string) (network, address string, err error) {
 			return "", "", fmt.Errorf("endpoint %q: the path of a Unix socket is absolute and at most %d bytes long, e.g. unix:/run/web.sock", s, maxUnixPath)
 		}
 		return "unix", path, nil
-	}
-	if strings.HasPrefix(s, "dns://") {
-		return "", "", fmt.Errorf("endpoint %q: finding endpoints through dns:// is not served yet; name the host itself, which is resolved at each dial, e.g. %q", s, strings.TrimPrefix(s, "dns://"))
 	}
 	if i := strings.Index(s, "://"); i >= 0 {
 		return "", "", fmt.Errorf("endpoint %q: an address without %q is wanted, e.g. 10.0.1.2:8080", s, s[:i+3])

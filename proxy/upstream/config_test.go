@@ -28,7 +28,11 @@ func TestValidateRefuses(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		{func(c *Config) { c.Endpoints = []string{"dns://web:80"} }, `endpoint "dns://web:80": finding endpoints through dns:// is not served yet; name the host itself, which is resolved at each dial, e.g. "web:80"`},
+		{func(c *Config) { c.Endpoints = []string{"dns://web"} }, `endpoint "dns://web": not dns://host:port, e.g. dns://web.internal:8080`},
+		{func(c *Config) { c.Endpoints = []string{"dns+srv://web:80"} }, `endpoint "dns+srv://web:80": not dns+srv://_service._protocol.host, e.g. dns+srv://_http._tcp.web.internal`},
+		{func(c *Config) { c.DNSServers = []string{"ns.internal:53"} }, `DNS server "ns.internal:53" is not an IP address with a port, e.g. 10.0.0.2:53`},
+		{func(c *Config) { c.Balance = "best" }, `balance "best" is none of least_request, round_robin, hash`},
+		{func(c *Config) { c.SlowStart = -1 }, `slow start is negative; leave it out (0) for the default`},
 		{func(c *Config) { c.Endpoints = []string{"http://web:80"} }, `endpoint "http://web:80": an address without "http://" is wanted, e.g. 10.0.1.2:8080`},
 		{func(c *Config) { c.Endpoints = []string{"web"} }, `endpoint "web": not host:port, e.g. 10.0.1.2:8080, [::1]:8080 or unix:/run/web.sock`},
 		{func(c *Config) { c.Endpoints = []string{"::1:80"} }, `endpoint "::1:80": not host:port, e.g. 10.0.1.2:8080, [::1]:8080 or unix:/run/web.sock`},

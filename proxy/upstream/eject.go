@@ -23,7 +23,7 @@ func (c *Cluster) eject(e *Endpoint) (until time.Time, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := c.view.Load()
-	if e.removed || !e.usable() || len(v.usable) < 2 || v.ejected() >= maxEjected(len(v.all), v.cfg.Outlier.MaxPercent) {
+	if e.removed || !e.usable() || v.healthy < 2 || v.ejected() >= maxEjected(len(v.all), v.cfg.Outlier.MaxPercent) {
 		return time.Time{}, false
 	}
 	until = e.ejection.begin(c.now(), v.cfg.Outlier.Base)

@@ -14,8 +14,10 @@ import (
 
 // Endpoint is one address that serves the version, with its pool.
 type Endpoint struct {
-	// Address is the endpoint as configured. It never changes.
-	Address string
+	// Address is the endpoint as configured, or the address that its name was
+	// found to have. Authority is host and port as an application knows them:
+	// with the name, where one was looked up. Neither ever changes.
+	Address, Authority string
 
 	cluster          *Cluster
 	network, address string // what to dial
@@ -35,6 +37,8 @@ type Endpoint struct {
 	lastErr  error // the newest check's; nil if it succeeded
 	ejection ejection
 	removed  bool
+	source   string             // the name it was found by; "" for none
+	tier     int                // those of the lowest that has usable ones are asked
 	weight   float64            // its part beside the others, all else being equal; above 0
 	warmFrom time.Time          // when its slow start began; zero: it had none
 	stop     context.CancelFunc // ends the health checks; nil: none run

@@ -11,10 +11,12 @@ import (
 type Event struct {
 	Kind             EventKind
 	Service, Version string
-	Endpoint         string    // the address, as configured
+	Endpoint         string    // the address, or the name that was looked up
 	At               time.Time // by the injected clock
 	Until            time.Time // when an Ejected endpoint returns; else zero
-	Err              error     // the failed check behind Down; else nil
+	Err              error     // behind Down and LookupFailed; else nil
+	// Repeated says that the same was told before: to be counted, and no news.
+	Repeated bool
 }
 
 // EventKind says what happened to an endpoint.
@@ -26,24 +28,43 @@ const (
 	Down     EventKind = "down"     // its health checks fail
 	Ejected  EventKind = "ejected"  // requests to it failed in a row
 	Returned EventKind = "returned" // its ejection is over
+
+	LookupFailed    EventKind = "lookup_failed"    // its name was not found; what was known of it stays
+	LookupRecovered EventKind = "lookup_recovered" // its name is found again
 )
 
-// emit logs an event and hands it on. The caller holds no lock.
+// emit tells of an endpoint. The caller holds no lock.
 func (c *Cluster) emit(kind EventKind, e *Endpoint, until time.Time, err error) {
+	c.tell(Event{Kind: kind, Endpoint: e.Address, Until: until, Err: err})
+}
+
+// tell completes an event, logs it and hands it on. The caller holds no lock.
+func (c *Cluster) tell(e Event) {
 	cfg := &c.view.Load().cfg
+	e.Service, e.Version, e.At = cfg.Service, cfg.Version, c.now()
+	if !e.Repeated {
+		c.logEvent(&e)
+	}
+	if c.onEvent != nil {
+		c.onEvent(e)
+	}
+}
+
+func (c *Cluster) logEvent(e *Event) {
 	fields := make([]zap.Field, 0, 5)
-	fields = append(fields, zap.String("service", cfg.Service), zap.String("version", cfg.Version), zap.String("endpoint", e.Address))
-	switch kind {
+	fields = append(fields, zap.String("service", e.Service), zap.String("version", e.Version), zap.String("endpoint", e.Endpoint))
+	switch e.Kind {
 	case Down:
-		c.log.Warn("endpoint is down", append(fields, zap.Error(err))...)
+		c.log.Warn("endpoint is down", append(fields, zap.Error(e.Err))...)
 	case Ejected:
-		c.log.Warn("endpoint is ejected", append(fields, zap.Time("until", until))...)
+		c.log.Warn("endpoint is ejected", append(fields, zap.Time("until", e.Until))...)
 	case Up:
 		c.log.Info("endpoint is up", fields...)
 	case Returned:
 		c.log.Info("endpoint has returned from ejection", fields...)
-	}
-	if c.onEvent != nil {
-		c.onEvent(Event{Kind: kind, Service: cfg.Service, Version: cfg.Version, Endpoint: e.Address, At: c.now(), Until: until, Err: err})
+	case LookupFailed:
+		c.log.Warn("endpoints are not found in the DNS; those known stay", append(fields, zap.Error(e.Err))...)
+	case LookupRecovered:
+		c.log.Info("endpoints are found in the DNS again", fields...)
 	}
 }

@@ -133,7 +133,7 @@ func (e *Endpoint) serverName() string {
 	if e.network == "unix" {
 		return "localhost"
 	}
-	host, _, _ := net.SplitHostPort(e.address)
+	host, _, _ := net.SplitHostPort(e.Authority)
 	return host
 }
 

@@ -80,10 +80,15 @@ func (f *fleet) join(service, version string, wanted, config upstream.Config) (*
 	m := &member{config: wanted, stats: f.stats.Version(service, version)}
 	var err error
 	m.cluster, err = upstream.New(config, upstream.Deps{Log: f.log, OnEvent: func(e upstream.Event) {
-		if e.Kind == upstream.Ejected {
+		switch e.Kind {
+		case upstream.Ejected:
 			m.stats.Ejected(1)
+		case upstream.LookupFailed:
+			m.stats.LookupFailed()
 		}
-		f.onEvent(e)
+		if !e.Repeated {
+			f.onEvent(e)
+		}
 	}})
 	if err != nil {
 		return nil, err
@@ -103,7 +108,8 @@ func (f *fleet) join(service, version string, wanted, config upstream.Config) (*
 
 // sameConfig tells whether two clusters are configured alike.
 func sameConfig(a, b upstream.Config) bool {
-	return slices.Equal(a.Endpoints, b.Endpoints) && a.TLS.Equal(b.TLS) && a.Health == b.Health && a.Outlier == b.Outlier &&
+	return slices.Equal(a.Endpoints, b.Endpoints) && slices.Equal(a.DNSServers, b.DNSServers) &&
+		a.TLS.Equal(b.TLS) && a.Health == b.Health && a.Outlier == b.Outlier &&
 		a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout && a.MaxConnections == b.MaxConnections &&
 		a.Balance == b.Balance && a.SlowStart == b.SlowStart
 }

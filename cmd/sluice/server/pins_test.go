@@ -117,9 +117,9 @@ func TestAVersionRegisteredByTheAPIServesAndGoes(t *testing.T) {
 // the same, every other version goes on, and flips are in force.
 func TestAVersionThatCantBeReachedHarmsNoOther(t *testing.T) {
 	s := run(t, web(t, 100, 0))
-	unreachable := api.VersionSpec{Endpoints: []string{"dns://web.internal:80"}}
+	unreachable := api.VersionSpec{Endpoints: []string{"dns://10.0.0.1:80"}}
 	_, err := s.admin.PutVersion(t.Context(), "web", "v3", unreachable)
-	refused(t, err, 422, "dns:// is not served yet")
+	refused(t, err, 422, "is an address already")
 	cmd := state.PutVersion{Service: "web", Version: "v3", Spec: state.Spec{Endpoints: unreachable.Endpoints}}
 	if _, err := s.keeper.Do(t.Context(), cmd, state.Meta{By: "another build"}); err != nil {
 		t.Fatal(err)

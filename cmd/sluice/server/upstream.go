@@ -16,7 +16,7 @@ func clusterConfig(service string, f *configs.Service, v *state.Version) upstrea
 		TLS:            upstreamTLS(f.Upstream.TLS),
 		ConnectTimeout: f.Upstream.ConnectTimeout, IdleTimeout: f.Upstream.IdleTimeout,
 		MaxConnections: f.Upstream.MaxConnections,
-		Balance:        upstream.Balance(f.Upstream.Balance), SlowStart: f.Upstream.SlowStart,
+		Balance:        upstream.Balance(f.Upstream.Balance), SlowStart: f.Upstream.SlowStart, DNSServers: f.Upstream.DNS.Servers,
 		Health: upstream.HealthConfig{
 			Path: f.Health.Path, Host: f.Health.Host, Interval: f.Health.Interval, Timeout: f.Health.Timeout,
 			Fall: f.Health.Fall, Rise: f.Health.Rise, Disabled: f.Health.Disabled,
