@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -89,7 +90,7 @@ func (s *Server) setWeights(ctx context.Context, in *weightsInput) (*changeOutpu
 	if err != nil {
 		return nil, s.problem(err, true)
 	}
-	cmd := state.SetWeights{Service: in.Service, Weights: in.Body.Weights, Pins: pins, Match: match}
+	cmd := state.SetWeights{Service: in.Service, Weights: in.Body.Weights, Pins: pins, Streams: state.Streams(in.Body.Streams), Match: match}
 	return s.do(ctx, &in.ChangeInput, cmd, in.Body.Reason)
 }
 
@@ -102,7 +103,7 @@ func (s *Server) rollback(ctx context.Context, in *rollbackInput) (*changeOutput
 	if err != nil {
 		return nil, s.problem(err, false)
 	}
-	return s.change(ctx, &in.ChangeInput, state.Rollback{Service: in.Service, To: body.To, Pins: pins}, body.Reason)
+	return s.change(ctx, &in.ChangeInput, state.Rollback{Service: in.Service, To: body.To, Pins: pins, Streams: state.Streams(body.Streams)}, body.Reason)
 }
 
 func (s *Server) putVersion(ctx context.Context, in *putVersionInput) (*changeOutput, error) {
@@ -188,7 +189,7 @@ func describeChange(service string, r state.Result) api.Change {
 		}
 		out.Changed, out.Detail = true, e.Detail
 		if flip := lastFlip(svc); flip != nil && flip.Epoch == e.Epoch && flip.Kind == e.Kind {
-			out.Pins = formatPins(flip.Pins)
+			out.Pins, out.Streams = formatPins(flip.Pins), string(cmp.Or(flip.Streams, state.StreamsFinish))
 		}
 	}
 	if !r.Durable {

@@ -68,7 +68,18 @@ func TestRollback(t *testing.T) {
 	if c.After["v2"] == 0 || c.After["v1"] != 0 || c.Pins != "keep" {
 		t.Errorf("%+v", c)
 	}
+	if c.Streams != "finish" {
+		t.Errorf("streams %q", c.Streams)
+	}
 	wantProblem(t, ask(s, "POST", "/v1/services/web/rollback", `{"streams":"cut"}`), 422, "streams")
+	c = want[api.Change](t, ask(s, "POST", "/v1/services/web/rollback", `{"to":"v1","streams":"close"}`), 200)
+	if c.Streams != "close" || !strings.HasSuffix(c.Detail, "streams close") {
+		t.Errorf("%+v", c)
+	}
+	c = want[api.Change](t, ask(s, "PUT", "/v1/services/web/weights", `{"weights":{"v1":100},"streams":"close"}`), 200)
+	if !c.Changed || c.Streams != "close" {
+		t.Errorf("closing streams afterwards: %+v", c)
+	}
 }
 
 func TestRollbackThatIsNotDurableSaysSo(t *testing.T) {

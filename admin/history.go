@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -45,7 +46,7 @@ func (s *Server) history(_ context.Context, in *serviceInput) (*historyOutput, e
 	for i := len(svc.Flips) - 1; i >= 0; i-- {
 		f := &svc.Flips[i]
 		out.Body.Flips = append(out.Body.Flips, api.Flip{Epoch: f.Epoch, At: f.At, By: f.By, Why: f.Why,
-			Kind: f.Kind, Pins: formatPins(f.Pins), Before: f.Before, After: f.After})
+			Kind: f.Kind, Pins: formatPins(f.Pins), Streams: string(cmp.Or(f.Streams, state.StreamsFinish)), Before: f.Before, After: f.After})
 	}
 	return out, nil
 }

@@ -1,6 +1,10 @@
 package configs
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
 
 // Shield has the baseline answer a safe request that a candidate fails before
 // its answer begins. In the file: true, false or {statuses: [500]}.
@@ -28,6 +32,16 @@ type AssetFallback struct {
 	// Paths are prefixes that end on a segment boundary, as in a Route. At least
 	// one.
 	Paths []string `yaml:"paths"`
+}
+
+// maxTunnel is the longest total time of a tunnel.
+const maxTunnel = 30 * 24 * time.Hour
+
+// within checks a duration that may be 0.
+func (c *checker) within(path string, d, most time.Duration) {
+	if d < 0 || d > most {
+		c.fail(path, fmt.Sprintf("want 0s to %v", most), "%v is out of range", d)
+	}
 }
 
 func (c *checker) shield(path string, s *Shield) {

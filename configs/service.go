@@ -29,6 +29,9 @@ type Service struct {
 	Shield *Shield `yaml:"shield"`
 	// AssetFallback looks for assets on other versions. Default: off.
 	AssetFallback *AssetFallback `yaml:"asset_fallback"`
+	// StreamsJitter is the time over which streams are closed by a flip that says
+	// so; 0 to 1h, default 5s. 0: all at once.
+	StreamsJitter time.Duration `yaml:"streams_jitter"`
 	// Expose shows version and reason in the response. Default false.
 	Expose   bool     `yaml:"expose"`
 	Rollout  string   `yaml:"rollout"`  // the rollout policy; "": none
@@ -125,6 +128,11 @@ type Upstream struct {
 	// HashBy is what balance hash chooses by; without it, it is the client's
 	// address. Requests without such a key go by least_request.
 	HashBy HashBy `yaml:"hash_by"`
+	// TunnelIdle ends a WebSocket or another tunnel in which nothing moved for so
+	// long, either way. Above 0; default 1h.
+	TunnelIdle time.Duration `yaml:"tunnel_idle"`
+	// TunnelTotal ends any tunnel after that time; 0, the default: never.
+	TunnelTotal time.Duration `yaml:"tunnel_total"`
 	// SlowStart is how long an endpoint that is new, or was down or ejected,
 	// takes to get its full part of the requests, from a tenth on; 0, the
 	// default: none.
@@ -154,7 +162,7 @@ type Outlier struct {
 
 // DefaultService returns the service that says nothing but its versions.
 func DefaultService() Service {
-	return Service{Pin: DefaultPin(), Upstream: DefaultUpstream(), Health: DefaultHealth(), Outlier: DefaultOutlier()}
+	return Service{Pin: DefaultPin(), Upstream: DefaultUpstream(), Health: DefaultHealth(), Outlier: DefaultOutlier(), StreamsJitter: 5 * time.Second}
 }
 
 // DefaultPin returns a cookie of the proxy's own, for a day.
@@ -169,6 +177,7 @@ func DefaultUpstream() Upstream {
 		ConnectTimeout:  time.Second,
 		ResponseTimeout: 60 * time.Second,
 		IdleTimeout:     4 * time.Second,
+		TunnelIdle:      time.Hour,
 		Retries:         1,
 		RetryBudget:     0.2,
 		Host:            HostPreserve,

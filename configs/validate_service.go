@@ -33,6 +33,7 @@ func (f *File) validateService(c *checker, name string) {
 	c.positive(path+".outlier.base", s.Outlier.Base)
 	c.between(path+".outlier.max_percent", int64(s.Outlier.MaxPercent), 0, 100)
 	c.shield(path+".shield", s.Shield)
+	c.within(path+".streams_jitter", s.StreamsJitter, time.Hour)
 	c.assetFallback(path+".asset_fallback", s.AssetFallback)
 	if s.Rollout != "" {
 		c.name(path+".rollout", "policy", s.Rollout)
@@ -193,6 +194,8 @@ func (c *checker) upstream(path string, u *Upstream) {
 	c.positive(path+".connect_timeout", u.ConnectTimeout)
 	c.positive(path+".response_timeout", u.ResponseTimeout)
 	c.positive(path+".idle_timeout", u.IdleTimeout)
+	c.positive(path+".tunnel_idle", u.TunnelIdle)
+	c.within(path+".tunnel_total", u.TunnelTotal, maxTunnel)
 	c.between(path+".retries", int64(u.Retries), 0, 10)
 	c.share(path+".retry_budget", u.RetryBudget)
 	c.between(path+".max_connections", int64(u.MaxConnections), 0, 1_000_000)

@@ -208,7 +208,7 @@ func TestJitterSpreadsTheClosing(t *testing.T) {
 	r := newRig(t, map[string]string{"v1": b.addr})
 	const n, jitter = 20, 400 * time.Millisecond
 	ended := make(chan time.Time, n)
-	begun := time.Now()
+	var begun time.Time
 	for range n {
 		c := r.connect()
 		go func() {

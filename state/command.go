@@ -83,6 +83,7 @@ type SetWeights struct {
 	Service string         `json:"service"`
 	Weights map[string]int `json:"weights"`
 	Pins    Pins           `json:"pins"`
+	Streams Streams        `json:"streams,omitempty"`
 	// Match, if not 0, is the service revision that the caller has seen; any
 	// other refuses the command with ErrConflict.
 	Match uint64 `json:"match,omitempty"`
@@ -92,9 +93,10 @@ type SetWeights struct {
 // returns to the weights that were in force before the newest raise. The
 // default for pins is PinsMove.
 type Rollback struct {
-	Service string `json:"service"`
-	To      string `json:"to,omitempty"`
-	Pins    Pins   `json:"pins"`
+	Service string  `json:"service"`
+	To      string  `json:"to,omitempty"`
+	Pins    Pins    `json:"pins"`
+	Streams Streams `json:"streams,omitempty"`
 }
 
 // VoidPins makes every pin to a version that was made so far invalid.

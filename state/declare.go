@@ -164,8 +164,9 @@ func (s *Service) redeclare(d DeclaredService, meta Meta) (edit, error) {
 		next.FileWeights = w
 		notes = append(notes, "the file's weights are now "+format(w))
 		pins, _ := Pins{}.resolve(PinsDrain)
-		if flipped := next.flip(w, meta.flip(Declare{}.Kind(), pins), 0); w != nil && flipped != nil {
-			notes = append(notes, next.flipDetail(flipped, pins))
+		f := meta.flip(Declare{}.Kind(), pins)
+		if flipped := next.flip(w, f, 0); w != nil && flipped != nil {
+			notes = append(notes, next.flipDetail(flipped, f))
 			next = flipped
 		}
 	}

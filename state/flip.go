@@ -60,7 +60,8 @@ func (p Pins) drain(at time.Time) Drain {
 //
 // The new epoch is the next one, or least, where that is higher. A flip whose
 // weights are those in force can still change something: moving ends drains.
-// It begins an epoch, and is not recorded among the flips.
+// It begins an epoch, and is not recorded among the flips. One that closes
+// streams is, for whoever forgot to say so at the flip before.
 func (s *Service) flip(want map[string]int, f Flip, least uint64) *Service {
 	next := s.copy()
 	next.Epoch = max(s.Epoch+1, least)
@@ -87,10 +88,13 @@ func (s *Service) flip(want map[string]int, f Flip, least uint64) *Service {
 			changed.LeastEpoch = next.Epoch
 		}
 	}
-	if !reweighted && !voided && s.Epoch >= least {
+	// A rollback that is in force already must stay without effect: one that the
+	// store may have taken is tried again (see Keeper).
+	closes := f.Streams == StreamsClose && f.Kind == SetWeights{}.Kind()
+	if !reweighted && !voided && !closes && s.Epoch >= least {
 		return nil
 	}
-	if reweighted {
+	if reweighted || closes {
 		f.Epoch = next.Epoch
 		f.Before, f.After = weightsChange(s, next)
 		next.record(f)
@@ -104,12 +108,16 @@ func (s *Service) record(f Flip) {
 	s.Flips = slices.Concat(kept, []Flip{f})
 }
 
-func (s *Service) flipDetail(next *Service, pins Pins) string {
+func (s *Service) flipDetail(next *Service, f Flip) string {
 	before, after := weightsChange(s, next)
-	if maps.Equal(before, after) {
-		return fmt.Sprintf("weights stay %s, pins %s", format(after), pins)
+	how := "pins " + f.Pins.String()
+	if f.Streams == StreamsClose {
+		how += ", streams close"
 	}
-	return fmt.Sprintf("weights from %s to %s, pins %s", format(before), format(after), pins)
+	if maps.Equal(before, after) {
+		return fmt.Sprintf("weights stay %s, %s", format(after), how)
+	}
+	return fmt.Sprintf("weights from %s to %s, %s", format(before), format(after), how)
 }
 
 // plan carries out SetWeights. All weights may be 0 only where they all are
@@ -138,11 +146,15 @@ func (c SetWeights) plan(s State, meta Meta) ([]edit, error) {
 	if err := checkWeights(c.Service, c.Weights); err != nil {
 		return nil, err
 	}
-	next := svc.flip(c.Weights, meta.flip(c.Kind(), pins), 0)
+	f := meta.flip(c.Kind(), pins)
+	if f.Streams, err = c.Streams.resolve(); err != nil {
+		return nil, err
+	}
+	next := svc.flip(c.Weights, f, 0)
 	if next == nil {
 		return nil, nil
 	}
-	return []edit{{service: c.Service, next: next, detail: svc.flipDetail(next, pins)}}, nil
+	return []edit{{service: c.Service, next: next, detail: svc.flipDetail(next, f)}}, nil
 }
 
 func (m Meta) flip(kind string, pins Pins) Flip {

@@ -10,7 +10,7 @@ import (
 // what the Keeper holds while the store is down, since asking for "before the
 // newest raise" a second time would go back further.
 type restore struct {
-	Rollback                // its Service, Pins and Kind
+	Rollback                // its Service, Pins, Streams and Kind
 	Weights  map[string]int // versions gone since are left out
 	Undoes   uint64         // see Flip.Undoes
 	// Epoch is the least epoch of the service afterwards, so that pins made
@@ -38,6 +38,9 @@ func (c Rollback) resolve(s State) (restore, error) {
 	}
 	fixed := restore{Rollback: c}
 	if fixed.Pins, err = c.Pins.resolve(PinsMove); err != nil {
+		return restore{}, err
+	}
+	if fixed.Streams, err = c.Streams.resolve(); err != nil {
 		return restore{}, err
 	}
 	if c.To != "" {
@@ -137,10 +140,10 @@ func (c restore) plan(s State, meta Meta) ([]edit, error) {
 		return nil, svc.noWayBack(fmt.Sprintf("its versions (%s) are gone", format(c.Weights)))
 	}
 	f := meta.flip(c.Kind(), c.Pins)
-	f.Undoes = c.Undoes
+	f.Undoes, f.Streams = c.Undoes, c.Streams
 	next := svc.flip(want, f, c.Epoch)
 	if next == nil {
 		return nil, nil
 	}
-	return []edit{{service: c.Service, next: next, version: c.To, detail: svc.flipDetail(next, c.Pins)}}, nil
+	return []edit{{service: c.Service, next: next, version: c.To, detail: svc.flipDetail(next, f)}}, nil
 }

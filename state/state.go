@@ -117,14 +117,16 @@ func (v *Version) Mode(now time.Time) Mode {
 // Flip is one replacement of a service's weights, as remembered for history
 // and rollback.
 type Flip struct {
-	Epoch  uint64         `json:"epoch"` // the epoch that the flip began
-	At     time.Time      `json:"at"`
-	By     string         `json:"by"`
-	Why    string         `json:"why,omitempty"`
-	Kind   string         `json:"kind"` // the command that flipped: "set_weights", "rollback", "declare", …
-	Pins   Pins           `json:"pins"`
-	Before map[string]int `json:"before"`
-	After  map[string]int `json:"after"`
+	Epoch uint64    `json:"epoch"` // the epoch that the flip began
+	At    time.Time `json:"at"`
+	By    string    `json:"by"`
+	Why   string    `json:"why,omitempty"`
+	Kind  string    `json:"kind"` // the command that flipped: "set_weights", "rollback", "declare", …
+	Pins  Pins      `json:"pins"`
+	// Streams is StreamsClose or, for those that finish, "".
+	Streams Streams        `json:"streams,omitempty"`
+	Before  map[string]int `json:"before"`
+	After   map[string]int `json:"after"`
 	// Undoes is set on a rollback: the epoch of the oldest flip that it took
 	// back. That flip and all later ones up to the rollback no longer count
 	// when the next rollback looks for the newest raise.

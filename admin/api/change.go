@@ -6,6 +6,7 @@ import "sluice/state"
 type Weights struct {
 	Weights map[string]int `json:"weights" doc:"Version to weight; versions left out get 0" example:"{\"v1\":95,\"v2\":5}"`
 	Pins    string         `json:"pins,omitempty" doc:"What happens to sessions of lowered versions: keep, move, drain or drain:30m; default drain" example:"drain:30m"`
+	Streams string         `json:"streams,omitempty" enum:"finish,close" doc:"What happens to tunnels and other streams on versions left without weight; default finish"`
 	Reason  string         `json:"reason,omitempty" doc:"Why, for the audit"`
 }
 
@@ -13,7 +14,7 @@ type Weights struct {
 type Rollback struct {
 	To      string `json:"to,omitempty" doc:"The version that gets all new sessions; default: the weights in force before the newest raise"`
 	Pins    string `json:"pins,omitempty" doc:"As for weights; default move"`
-	Streams string `json:"streams,omitempty" enum:"finish" doc:"What happens to requests and tunnels in flight: they finish where they are"`
+	Streams string `json:"streams,omitempty" enum:"finish,close" doc:"As for weights; default finish"`
 	Reason  string `json:"reason,omitempty" doc:"Why, for the audit"`
 }
 
@@ -49,6 +50,7 @@ type Change struct {
 	Before   map[string]int `json:"before" doc:"Weights before"`
 	After    map[string]int `json:"after" doc:"Weights after"`
 	Pins     string         `json:"pins,omitempty" doc:"What happens to pinned sessions, where weights were replaced"`
+	Streams  string         `json:"streams,omitempty" doc:"What happens to streams, where weights were replaced: finish or close"`
 	Durable  bool           `json:"durable" doc:"Whether the store has it, so that it survives a restart"`
 	Warning  string         `json:"warning,omitempty" doc:"What to know, above all when it is not durable"`
 	Detail   string         `json:"detail,omitempty" doc:"What was done, in words"`

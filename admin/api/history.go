@@ -14,14 +14,15 @@ type History struct {
 
 // Flip is one replacement of a service's weights.
 type Flip struct {
-	Epoch  uint64         `json:"epoch" doc:"The epoch that it began"`
-	At     time.Time      `json:"at"`
-	By     string         `json:"by"`
-	Why    string         `json:"why,omitempty"`
-	Kind   string         `json:"kind" doc:"The command: set_weights, rollback, declare"`
-	Pins   string         `json:"pins" doc:"keep, move or drain:30m0s"`
-	Before map[string]int `json:"before"`
-	After  map[string]int `json:"after"`
+	Epoch   uint64         `json:"epoch" doc:"The epoch that it began"`
+	At      time.Time      `json:"at"`
+	By      string         `json:"by"`
+	Why     string         `json:"why,omitempty"`
+	Kind    string         `json:"kind" doc:"The command: set_weights, rollback, declare"`
+	Pins    string         `json:"pins" doc:"keep, move or drain:30m0s"`
+	Streams string         `json:"streams" doc:"finish or close"`
+	Before  map[string]int `json:"before"`
+	After   map[string]int `json:"after"`
 }
 
 // Event is a line of the audit: what a command changed in one service.

@@ -13,6 +13,7 @@ import (
 
 	"sluice/admin/api"
 	"sluice/admin/client"
+	"sluice/state"
 )
 
 // addReasonFlag gives a command that changes something what all of them take.
@@ -26,6 +27,14 @@ func addPinsFlag(cmd *cobra.Command, pins *string, preset string) {
 	cmd.Flags().StringVar(pins, "pins", "", "what becomes of sessions on lowered versions: keep, move or drain[:30m] (default "+preset+")")
 	_ = cmd.RegisterFlagCompletionFunc("pins", cobra.FixedCompletions(
 		[]string{"keep", "move", "drain", "drain:30m"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// addStreamsFlag gives a command that flips the choice of what becomes of
+// streams.
+func addStreamsFlag(cmd *cobra.Command, streams *string) {
+	cmd.Flags().StringVar(streams, "streams", "", "what becomes of WebSockets and other streams on versions left without weight: finish or close (default finish)")
+	_ = cmd.RegisterFlagCompletionFunc("streams", cobra.FixedCompletions(
+		[]string{"finish", "close"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // change makes a change, prints what it did and warns of what it did not do.
@@ -74,6 +83,9 @@ func printChange(w io.Writer, c *api.Change) error {
 	pins := ""
 	if c.Pins != "" {
 		pins = "; pins " + brief(c.Pins)
+	}
+	if c.Streams == string(state.StreamsClose) {
+		pins += "; streams close"
 	}
 	_, err := fmt.Fprintf(w, "revision %d, epoch %d%s\n", c.Revision, c.Epoch, pins)
 	return err

@@ -20,14 +20,16 @@ version, or with --to give one version everything. "sluice status SERVICE" tells
 beforehand where it leads. A second rollback goes back further, never forth.
 
 Sessions on the version that is left move at once, unless --pins says otherwise.
-Requests in flight finish where they are.
+Requests in flight finish where they are. So do WebSockets and responses that go
+on and on, such as events, unless --streams close has their clients come again.
 
 A rollback works also while the store does not: it is then in force on this
 instance, a warning on standard error says that it is not durable yet, and the
 exit status is 0 still.`,
 		Example: `  sluice rollback web
   sluice rollback web --to v1 --reason "errors in checkout"
-  sluice rollback web --pins drain:10m`,
+  sluice rollback web --pins drain:10m
+  sluice rollback web --streams close`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: r.complete(services),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,6 +41,7 @@ exit status is 0 still.`,
 	cmd.Flags().StringVar(&body.To, "to", "", "the `VERSION` that gets all new sessions (default the weights before the newest raise)")
 	addReasonFlag(cmd, &body.Reason)
 	addPinsFlag(cmd, &body.Pins, "move")
+	addStreamsFlag(cmd, &body.Streams)
 	_ = cmd.RegisterFlagCompletionFunc("to", r.completeAll(versions))
 	return cmd
 }

@@ -39,6 +39,7 @@ the service in between, nothing changes and the exit status is 4.`,
 	}
 	addReasonFlag(cmd, &body.Reason)
 	addPinsFlag(cmd, &body.Pins, "drain:30m")
+	addStreamsFlag(cmd, &body.Streams)
 	return cmd
 }
 

@@ -21,7 +21,9 @@ count relative to one another; versions that are not named get 0.
 
 Sessions pinned to a version that is lowered to 0 finish where they are for 30
 minutes, unless --pins says otherwise: "drain:2h" for longer, "keep" without end,
-"move" to send them to the new split at once.
+"move" to send them to the new split at once. --streams close also has the clients
+of WebSockets and other streams on versions without weight come again, a few at a
+time; to do so after a flip, set the weights that it left once more.
 
 With --if-revision the change is made only if the service still has the revision
 that "sluice status" or --json showed; else nothing changes and the exit status
@@ -47,6 +49,7 @@ is 4.`,
 	}
 	addReasonFlag(cmd, &body.Reason)
 	addPinsFlag(cmd, &body.Pins, "drain:30m")
+	addStreamsFlag(cmd, &body.Streams)
 	cmd.Flags().Uint64Var(&revision, "if-revision", 0, "change only if the service has this `REVISION`")
 	return cmd
 }

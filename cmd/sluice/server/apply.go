@@ -42,6 +42,7 @@ func (s *Server) apply(from sources) {
 		return
 	}
 	s.proxy.Swap(table)
+	s.closeStreams(s.inForce.state, from)
 	s.inForce = from
 	s.fleet.retire(names, from.file, from.state)
 	s.stats.SetTableRevision(from.state.Revision)

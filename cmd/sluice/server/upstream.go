@@ -41,6 +41,7 @@ func settings(f *configs.Service) proxy.Settings {
 	s := proxy.Settings{
 		ResponseTimeout: f.Upstream.ResponseTimeout, Retries: f.Upstream.Retries,
 		RetryBudget: f.Upstream.RetryBudget, HostOfEndpoint: f.Upstream.Host == configs.HostEndpoint,
+		TunnelIdle: f.Upstream.TunnelIdle, TunnelTotal: f.Upstream.TunnelTotal,
 	}
 	if f.Upstream.Balance == configs.Hash {
 		s.HashBy = hashBy(f.Upstream.HashBy)
