@@ -62,6 +62,10 @@ var rules = []rule{
 		why: "plain types, that everything may import",
 	},
 	{
+		from: "sluice/proxy/proxyproto", forbid: []string{"sluice/...", "net", "net/http/...", "os/...", "syscall", "time"},
+		why: "a wire format has no sockets and no clock",
+	},
+	{
 		from: "sluice/proxy/limit", forbid: []string{"sluice/...", "net", "os/...", "syscall"},
 		why: "counting depends on its arguments alone; the moment is one of them",
 	},

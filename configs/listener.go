@@ -68,6 +68,14 @@ type ListenerLimits struct {
 	Fields    int  `yaml:"fields"`     // in a request head, over: 431; 8 to 1024, default 128
 	URIBytes  Size `yaml:"uri_bytes"`  // of a request target, over: 414; 256 to head_bytes, default 32KiB
 	BodyBytes Size `yaml:"body_bytes"` // of a request body, over: 413; 0: no limit, the default
+	// Connections is how many may be open at once; more wait in the kernel's
+	// queue, and idle ones make room. 0, the default: what the limit of file
+	// descriptors allows.
+	Connections int `yaml:"connections"`
+	// ConnectionsPerClient is how many one client may have open; more are
+	// closed at once. Trusted proxies may have any number. 0, the default: no
+	// limit.
+	ConnectionsPerClient int `yaml:"connections_per_client"`
 	// RequestsPerClient is how often each client may ask, over all its
 	// connections; over: 429. An IPv6 client is a /64. Default: no limit.
 	RequestsPerClient Rate `yaml:"requests_per_client"`

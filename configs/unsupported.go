@@ -31,9 +31,6 @@ func (f *File) Unsupported() []Feature {
 				add(true, index(path+".protocols", j), "protocol %s", p)
 			}
 		}
-		if l.ProxyProtocol != ProxyOff {
-			add(true, path+".proxy_protocol", "the PROXY protocol")
-		}
 	}
 	if f.State.Backend == Etcd {
 		add(true, "state.backend", "the etcd backend")

@@ -40,10 +40,16 @@ func (c *conn1) drain() {}
 // abort implements clientConn.
 func (c *conn1) abort() { c.sock.Abort() }
 
-// start completes the TLS handshake, if there is one, learns the protocol and
-// serves.
+// start learns who the client is, completes the TLS handshake, if there is one,
+// learns the protocol and serves.
 func (c *conn1) start() {
+	defer c.from.left()
 	defer c.survive()
+	if !c.arrive() {
+		c.end()
+		return
+	}
+	defer c.srv.depart(c.peer)
 	t, isTLS := c.sock.NetConn().(*tls.Conn)
 	if !isTLS {
 		c.serveCleartext()

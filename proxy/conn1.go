@@ -32,10 +32,12 @@ type conn1 struct {
 
 	from     *listener
 	state    connState
-	onBytes  func() bool // handle, made once
-	after    next        // what follows when handle has returned false
-	headRead bool        // the head of x's request was read, and the rest is to be
-	served   int         // requests begun
+	idleAt   atomic.Int64 // when it last began to wait for a request, by sock.Now
+	evicted  atomic.Bool  // to make room, while it was idle
+	onBytes  func() bool  // handle, made once
+	after    next         // what follows when handle has returned false
+	headRead bool         // the head of x's request was read, and the rest is to be
+	served   int          // requests begun
 	hijacked bool
 	aborted  bool
 }
@@ -81,6 +83,7 @@ func (c *conn1) await() next {
 		return nextRead
 	}
 	c.sock.SetTimeout(c.peer.listener.IdleTimeout)
+	c.idleAt.Store(sock.Now())
 	if !c.state.toIdle() {
 		return nextLast
 	}
@@ -105,6 +108,7 @@ func (c *conn1) handle() bool {
 		}
 	}
 	c.sock.SetTimeout(c.peer.listener.IdleTimeout)
+	c.idleAt.Store(sock.Now())
 	if !c.state.toIdle() {
 		c.after = nextLast
 		return false
@@ -146,7 +150,7 @@ func (c *conn1) serveHere() next {
 // what was sent before the client could know is still answered.
 func (c *conn1) lastCall() bool {
 	c.undoStop()
-	if c.served > 0 && c.sock.Quiet() {
+	if (c.served > 0 || c.evicted.Load()) && c.sock.Quiet() {
 		return false
 	}
 	c.sock.SetTimeout(freshGrace)

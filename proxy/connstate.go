@@ -19,6 +19,12 @@ func (s *connState) toIdle() bool { return s.v.CompareAndSwap(connBusy, connIdle
 // toBusy reports false if the connection is to stop.
 func (s *connState) toBusy() bool { return s.v.CompareAndSwap(connIdle, connBusy) }
 
+// idle reports whether the connection waits for a request.
+func (s *connState) idle() bool { return s.v.Load() == connIdle }
+
+// stopIdle stops the connection if it is idle, and reports whether it was.
+func (s *connState) stopIdle() bool { return s.v.CompareAndSwap(connIdle, connStopping) }
+
 // stopping reports whether the connection is to stop.
 func (s *connState) stopping() bool { return s.v.Load() == connStopping }
 

@@ -40,6 +40,15 @@ type ListenerConfig struct {
 	BodyBytes   int64         // longest request body; 0: no limit
 	Limits      h1.Limits     // of request heads; those of responses are h1.DefaultLimits
 
+	// ProxyProtocol says whether trusted proxies tell whose connection it is.
+	ProxyProtocol ProxyMode
+	// Connections is how many may be open at once; more wait in the kernel's
+	// queue. 0: as many as the limit of descriptors allows.
+	Connections int
+	// ConnectionsPerClient is how many one client may have open, an IPv6 client
+	// being a /64; more are closed at once. Trusted proxies may have any number.
+	// 0: no limit.
+	ConnectionsPerClient int
 	// ClientRate is how often a client may ask, over all its connections; more
 	// is answered 429. The zero rate is no limit.
 	ClientRate limit.Rate
@@ -97,6 +106,10 @@ type listener struct {
 	config  atomic.Pointer[ListenerConfig]
 	closing atomic.Bool
 	ended   chan struct{} // closed when accept has returned
+
+	open       atomic.Int64  // connections
+	freed      chan struct{} // gets a token when one has ended
+	complained time.Time     // when the log was last told that connections wait
 }
 
 // Listen makes the open listeners those of configs: it opens new ones, keeps
@@ -169,7 +182,7 @@ func (s *Server) open(c *ListenerConfig) (*listener, error) {
 	network, addr := split(c.Address)
 	if s.inherit != nil {
 		if ln := s.inherit(c.Name, network, addr); ln != nil {
-			return &listener{srv: s, net: ln, ended: make(chan struct{})}, nil
+			return &listener{srv: s, net: ln, ended: make(chan struct{}), freed: make(chan struct{}, 1)}, nil
 		}
 	}
 	if network == "unix" {
@@ -220,6 +233,7 @@ func (l *listener) accept() {
 	defer close(l.ended)
 	pause := minAcceptPause
 	for {
+		l.awaitRoom()
 		nc, err := l.net.Accept()
 		switch {
 		case err == nil:
@@ -228,8 +242,11 @@ func (l *listener) accept() {
 		case errors.Is(err, net.ErrClosed) || l.closing.Load():
 			return
 		default:
-			l.srv.log.Error("accepting a connection failed", zap.String("listener", l.config.Load().Name),
-				zap.Error(err), zap.Duration("next_try_in", pause))
+			reason := pauseReason(err)
+			l.pause(reason, zap.Error(err))
+			if reason == "descriptors" {
+				l.makeRoom()
+			}
 			time.Sleep(pause)
 			pause = min(2*pause, maxAcceptPause)
 		}
@@ -241,7 +258,7 @@ func (l *listener) take(nc net.Conn) {
 	srv := l.srv
 	config := l.config.Load()
 	c := &conn1{srv: srv, from: l}
-	c.peer = newPeer(config, nc, srv.turn.Add(1))
+	c.peer = newPeer(config, remoteAddr(nc), srv.turn.Add(1))
 	if config.TLS != nil {
 		c.sock = sock.NewTLS(nc, tls.Server, config.TLS)
 	} else {
@@ -257,6 +274,7 @@ func (l *listener) take(nc net.Conn) {
 	if srv.leaving.Load() {
 		c.drain() // too late for Leave, likewise
 	}
+	l.entered()
 	go c.start()
 }
 

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net"
 	"net/netip"
 	"strings"
 
@@ -22,14 +21,10 @@ type peer struct {
 }
 
 // newPeer describes the other end of a connection.
-func newPeer(l *ListenerConfig, nc net.Conn, shard uint32) peer {
-	p := peer{listener: l, shard: shard, tls: l.TLS != nil, scheme: "http"}
+func newPeer(l *ListenerConfig, addr netip.AddrPort, shard uint32) peer {
+	p := peer{listener: l, addr: addr, shard: shard, tls: l.TLS != nil, scheme: "http"}
 	if p.tls {
 		p.scheme = "https"
-	}
-	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		ap := a.AddrPort()
-		p.addr = netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 	}
 	for _, prefix := range l.TrustedProxies {
 		if prefix.Contains(p.addr.Addr()) {

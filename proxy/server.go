@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"sluice/proxy/limit"
 	"sluice/routing"
 	"sluice/stats"
 )
@@ -27,6 +28,10 @@ type Options struct {
 	Stats  *stats.Registry
 	Log    *zap.Logger // nil: none
 	Access AccessLog
+	// MaxConnections is how many connections clients may have at once, over all
+	// listeners; 0: what the limit of descriptors allows, two each and some to
+	// spare.
+	MaxConnections int
 	// Inherit returns a socket that the process was given for a listener, and
 	// not yet asked for: by its predecessor or the service manager. Nil, or nil
 	// returned: the server binds the address itself.
@@ -51,6 +56,9 @@ type Server struct {
 	conns     map[clientConn]struct{}
 	stopping  bool           // Shutdown has begun: no listener is opened any more
 	stopped   bool           // the listeners are closed: no connection is taken any more
+	holders   limit.Holders  // of connections, by client
+	clients   atomic.Int64   // connections of all listeners
+	mostOpen  int64          // of them
 	running   sync.WaitGroup // accept loops and connections
 }
 
@@ -62,6 +70,9 @@ func New(opt Options) *Server {
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
+	}
+	if s.mostOpen = int64(opt.MaxConnections); s.mostOpen <= 0 {
+		s.mostOpen = defaultConnections()
 	}
 	s.access = newAccessLog(opt.Access, s.log)
 	s.Swap(NewTable(emptySnapshot(), nil))

@@ -9,6 +9,10 @@ import (
 // setEdge translates what a listener keeps out, and where it sends clients.
 func setEdge(c *proxy.ListenerConfig, l *configs.Listener) {
 	c.RedirectHTTPS = l.RedirectHTTPS
+	c.ProxyProtocol = map[configs.ProxyMode]proxy.ProxyMode{
+		configs.ProxyOff: proxy.ProxyOff, configs.ProxyAccept: proxy.ProxyAccept, configs.ProxyRequire: proxy.ProxyRequire,
+	}[l.ProxyProtocol]
+	c.Connections, c.ConnectionsPerClient = l.Limits.Connections, l.Limits.ConnectionsPerClient
 	c.ClientRate = rate(l.Limits.RequestsPerClient)
 	if l.TLS != nil {
 		c.HSTS = l.TLS.HSTS.String()

@@ -75,10 +75,9 @@ func TestAStartIsRefusedWithTheReason(t *testing.T) {
 		t.Errorf("without a version that serves: %v", err)
 	}
 	for want, lines := range map[string]string{
-		"the PROXY protocol is not served": `listeners: [{address: "127.0.0.1:0", proxy_protocol: accept, trusted_proxies: [10.0.0.0/8]}]`,
-		"address already in use":           `listeners: [{address: "` + dead(t) + `"}, {name: b, address: "` + backend(t, "b") + `"}]`,
-		"the etcd backend is not served":   "state: {backend: etcd, etcd: {endpoints: [\"http://127.0.0.1:1\"]}}",
-		"does not exist; create it first":  `state: {backend: bolt, path: none/sluice.db}`,
+		"address already in use":          `listeners: [{address: "` + dead(t) + `"}, {name: b, address: "` + backend(t, "b") + `"}]`,
+		"the etcd backend is not served":  "state: {backend: etcd, etcd: {endpoints: [\"http://127.0.0.1:1\"]}}",
+		"does not exist; create it first": `state: {backend: bolt, path: none/sluice.db}`,
 	} {
 		path := write(t, t.TempDir(), lines, services)
 		if _, err := startFile(t, path, Options{}); err == nil || !strings.Contains(err.Error(), want) {

@@ -1,0 +1,165 @@
+package proxy
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// A listener that has all the connections it may have stops accepting: what
+// comes then waits in the kernel's queue, where it costs no descriptor, until
+// there is room. Idle connections make room, those first that were idle longest.
+
+// reservedDescriptors are those that clients' connections leave to files,
+// listeners, checks and the administration API.
+const reservedDescriptors = 128
+
+// leastConnections are allowed however few descriptors there are.
+const leastConnections = 16
+
+// defaultConnections is how many connections clients may have in all, by the
+// limit of descriptors: each may need one to an endpoint.
+func defaultConnections() int64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return leastConnections
+	}
+	files := min(uint64(limit.Cur), 1<<30)
+	return max((int64(files)-reservedDescriptors)/2, leastConnections)
+}
+
+// Times of waiting for room.
+const (
+	roomPoll  = 50 * time.Millisecond // between two looks, where no end of a connection comes first
+	complaint = 10 * time.Second      // between two lines in the log
+)
+
+// full reports whether there is no room for another connection.
+func (l *listener) full() bool {
+	most := int64(l.config.Load().Connections)
+	return most > 0 && l.open.Load() >= most || l.srv.clients.Load() >= l.srv.mostOpen
+}
+
+// awaitRoom waits until there is room for another connection, or the listener
+// closes.
+func (l *listener) awaitRoom() {
+	if !l.full() || l.closing.Load() {
+		return
+	}
+	l.pause("limit", zap.Int64("connections", l.open.Load()), zap.Int64("of_all_listeners", l.srv.clients.Load()))
+	poll := time.NewTicker(roomPoll)
+	defer poll.Stop()
+	l.makeRoom()
+	for l.full() && !l.closing.Load() {
+		select {
+		case <-l.freed:
+		case <-poll.C:
+			l.makeRoom()
+		}
+	}
+}
+
+// pause tells that no connection is accepted for now, and why: in the metrics
+// each time, in the log once in a while.
+func (l *listener) pause(reason string, details ...zap.Field) {
+	l.srv.stats.AcceptPaused(reason)
+	if now := time.Now(); now.Sub(l.complained) >= complaint {
+		l.complained = now
+		l.srv.log.Warn("new connections wait: "+pauses[reason], append(details,
+			zap.String("listener", l.config.Load().Name))...)
+	}
+}
+
+// pauses say what is short.
+var pauses = map[string]string{
+	"limit":       "there are as many as limits.connections, or the limit of file descriptors, allow",
+	"descriptors": "the process is out of file descriptors; raise their limit (ulimit -n), or lower limits.connections",
+	"error":       "accepting failed",
+}
+
+// pauseReason names the failure of an accept.
+func pauseReason(err error) string {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return "descriptors"
+	}
+	return "error"
+}
+
+// evictable is a client's connection that can be closed while it is idle.
+type evictable interface {
+	clientConn
+	// idleSince returns since when, by sock.Now, and false if it isn't idle.
+	idleSince() (int64, bool)
+	// evict ends it if it is still idle. It does not wait, and is called under
+	// Server.mu.
+	evict() bool
+}
+
+// makeRoom closes some of the listener's connections that were idle longest: not
+// one alone, since finding it costs a look at all.
+func (l *listener) makeRoom() {
+	n := l.srv.closeIdle(func(c clientConn) bool { return c.listener() == l }, 1+int(l.open.Load()/32))
+	if n == 0 && l.srv.clients.Load() >= l.srv.mostOpen {
+		l.srv.closeIdle(func(clientConn) bool { return true }, 1+int(l.srv.clients.Load()/32))
+	}
+}
+
+// closeIdle closes up to most idle connections among those wanted, and returns
+// how many.
+func (s *Server) closeIdle(wanted func(clientConn) bool, most int) int {
+	type idle struct {
+		c     evictable
+		since int64
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []idle
+	for c := range s.conns {
+		if e, ok := c.(evictable); ok && wanted(c) {
+			if since, ok := e.idleSince(); ok {
+				all = append(all, idle{e, since})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b idle) int { return cmp.Compare(a.since, b.since) })
+	closed := 0
+	for _, i := range all[:min(most, len(all))] {
+		if i.c.evict() {
+			closed++
+		}
+	}
+	s.stats.IdleClosed(closed)
+	return closed
+}
+
+// entered and left count the connections that are open.
+func (l *listener) entered() {
+	l.open.Add(1)
+	l.srv.clients.Add(1)
+}
+
+func (l *listener) left() {
+	l.open.Add(-1)
+	l.srv.clients.Add(-1)
+	select {
+	case l.freed <- struct{}{}:
+	default:
+	}
+}
+
+// idleSince implements evictable.
+func (c *conn1) idleSince() (int64, bool) { return c.idleAt.Load(), c.state.idle() }
+
+// evict implements evictable.
+func (c *conn1) evict() bool {
+	c.evicted.Store(true) // before the connection can wake
+	if !c.state.stopIdle() {
+		return false
+	}
+	c.sock.StopReading()
+	return true
+}

@@ -1,0 +1,95 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// TestIdleConnectionsMakeRoom: where a listener is full, those that were idle
+// longest go, and a busy one is left alone.
+func TestIdleConnectionsMakeRoom(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	b := newRecorder(t, nil)
+	b.answerHead = func(c net.Conn, m *message) bool {
+		if m.target == "/slow" {
+			<-release
+		}
+		return false
+	}
+	core, logs := observer.New(zap.WarnLevel)
+	for _, set := range []option{
+		func(r *rig) { r.listener.Connections = 3 },
+		func(r *rig) { r.options.MaxConnections = 3 },
+	} {
+		r := newRig(t, map[string]string{"v1": b.addr}, set, func(r *rig) { r.options.Log = zap.New(core) })
+		busy := r.dial()
+		io.WriteString(busy, get("/slow", closing))
+		eventually(t, "the endpoint is asked", func() bool { return r.clusters["v1"].InUse() == 1 })
+		var idle []net.Conn
+		for i := range 5 {
+			c := r.dial()
+			io.WriteString(c, get(fmt.Sprintf("/%d", i)))
+			until(t, c, "\r\n\r\n")
+			idle = append(idle, c)
+		}
+		if readAll(t, idle[0]) == "" {
+			t.Error("the response's body was lost")
+		}
+		if r.stats.Edge().IdleClosed < 3 || r.stats.Edge().AcceptPauses["limit"] == 0 {
+			t.Errorf("counted %+v", r.stats.Edge())
+		}
+		release <- struct{}{}
+		if s := statuses(readAll(t, busy)); s != "200" {
+			t.Errorf("the busy connection was answered %q", s)
+		}
+	}
+	if n := logs.FilterMessageSnippet("limits.connections").Len(); n != 2 {
+		t.Errorf("%d lines in the log: %v", n, logs.All())
+	}
+}
+
+// TestAFullListenerWaits: with nobody idle, who comes waits and is served in the
+// end.
+func TestAFullListenerWaits(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	b := newRecorder(t, nil)
+	b.answerHead = func(net.Conn, *message) bool {
+		<-release
+		return false
+	}
+	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) { r.listener.Connections = 1 })
+	first, second := r.dial(), r.dial()
+	io.WriteString(first, get("/1", closing))
+	io.WriteString(second, get("/2", closing))
+	eventually(t, "the endpoint is asked", func() bool { return r.clusters["v1"].InUse() == 1 })
+	eventually(t, "the listener waits", func() bool { return r.stats.Edge().AcceptPauses["limit"] == 1 })
+	for range 2 {
+		release <- struct{}{}
+	}
+	if statuses(readAll(t, first)) != "200" || statuses(readAll(t, second)) != "200" {
+		t.Error("not answered")
+	}
+}
+
+// TestAFullListenerCloses: Shutdown is not held up by what waits for room.
+func TestAFullListenerCloses(t *testing.T) {
+	t.Parallel()
+	b := newRecorder(t, nil)
+	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) { r.listener.Connections, r.listener.HeadTimeout = 1, short })
+	io.WriteString(r.dial(), "GET / HT") // not idle
+	r.dial()
+	eventually(t, "the listener waits", func() bool { return r.stats.Edge().AcceptPauses["limit"] >= 1 })
+}
+
+func TestDefaultConnections(t *testing.T) {
+	if n := defaultConnections(); n < leastConnections {
+		t.Errorf("%d connections", n)
+	}
+}
