@@ -103,7 +103,7 @@ func (r *reading) indexed() error {
 	}
 	if 0 < i && i < len(static) {
 		if f := &static[i]; r.fits(len(f.Name) + len(f.Value)) {
-			r.Fields = append(r.Fields, *f)
+			r.keep(f.ID, f.Name, f.Value)
 		}
 		return nil
 	}
@@ -118,9 +118,7 @@ func (r *reading) indexed() error {
 	start := len(r.Text)
 	middle := start + int(e.name)
 	r.Text = r.decoder.table.appendBytes(r.Text, int(e.start), int(e.name)+int(e.value))
-	r.Fields = append(r.Fields, head.Field{})
-	f := &r.Fields[len(r.Fields)-1] // written in place: a copy would read what was just written
-	f.ID, f.Name, f.Value = e.id, alias(r.Text[start:middle]), alias(r.Text[middle:])
+	r.keep(e.id, alias(r.Text[start:middle]), alias(r.Text[middle:]))
 	return nil
 }
 
@@ -143,7 +141,7 @@ func (r *reading) literal(prefix uint, index bool) error {
 		r.decoder.insert(f, badName, badValue)
 	}
 	if r.fits(len(f.Name) + len(f.Value)) {
-		r.Fields = append(r.Fields, f)
+		r.keep(f.ID, f.Name, f.Value)
 	} else {
 		r.Text = r.Text[:start]
 	}
@@ -188,6 +186,14 @@ func (r *reading) fits(n int) bool {
 	r.slots--
 	r.room -= n + overhead
 	return true
+}
+
+// keep appends a field, member by member: a copy of the whole would wait for its
+// parts to be written.
+func (r *reading) keep(id head.ID, name, value string) {
+	r.Fields = append(r.Fields, head.Field{})
+	f := &r.Fields[len(r.Fields)-1]
+	f.ID, f.Name, f.Value = id, name, value
 }
 
 // string reads a string literal (RFC 7541, section 5.2) and returns it at the

@@ -20,10 +20,10 @@ func (e *entry) size() int { return int(e.name) + int(e.value) + overhead }
 // a ring of bytes, both of which hold the most that TableSize allows.
 type table struct {
 	entries [maxEntries]entry
-	oldest  int // where the oldest entry stands
-	count   int // entries
-	size    int // the sum of their sizes
-	end     int // where the text of the next entry goes
+	oldest  uint // where the oldest entry stands
+	count   uint // entries
+	size    int  // the sum of their sizes
+	end     uint // where the text of the next entry goes
 	bytes   [TableSize]byte
 }
 
@@ -32,11 +32,11 @@ type table struct {
 // there is none.
 func (d *Decoder) entry(index int) *entry {
 	age := index - len(static)
-	if d.table == nil || age < 0 || age >= d.table.count {
+	t := d.table
+	if t == nil || age < 0 || uint(age) >= t.count {
 		return nil
 	}
-	t := d.table
-	return &t.entries[(t.oldest+t.count-1-age)%maxEntries]
+	return &t.entries[(t.oldest+t.count-1-uint(age))%maxEntries]
 }
 
 // resize obeys a dynamic table size update (RFC 7541, section 4.3).
@@ -77,10 +77,9 @@ func (t *table) shrink(size int) {
 // push adds an entry, for which there is room.
 func (t *table) push(f head.Field, badName, badValue bool) {
 	e := &t.entries[(t.oldest+t.count)%maxEntries]
-	*e = entry{
-		start: uint16(t.end), name: uint16(len(f.Name)), value: uint16(len(f.Value)),
-		id: f.ID, badName: badName, badValue: badValue,
-	}
+	// Member by member: a copy of the whole would wait for its parts to be written.
+	e.start, e.name, e.value = uint16(t.end), uint16(len(f.Name)), uint16(len(f.Value))
+	e.id, e.badName, e.badValue = f.ID, badName, badValue
 	t.count++
 	t.size += e.size()
 	t.write(f.Name)
@@ -91,7 +90,7 @@ func (t *table) push(f head.Field, badName, badValue bool) {
 func (t *table) write(s string) {
 	n := copy(t.bytes[t.end:], s)
 	copy(t.bytes[:], s[n:])
-	t.end = (t.end + len(s)) % TableSize
+	t.end = (t.end + uint(len(s))) % TableSize
 }
 
 // appendBytes appends n bytes of the ring from start on.
