@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,6 +65,63 @@ func TestEvictedEntriesAreGone(t *testing.T) {
 	} {
 		if _, err := d.Decode([]byte(c.block), nil, nil, 4096, 100); !errors.Is(err, c.want) {
 			t.Errorf("%x: %v, want %v", c.block, err, c.want)
+		}
+	}
+}
+
+// TestTableIsFilledToTheLastByte has entries that just fit and just do not.
+func TestTableIsFilledToTheLastByte(t *testing.T) {
+	entry := func(size int) []byte { // all but 33 bytes of it are the value
+		n := size - overhead - 1
+		return append(appendInteger([]byte("\x40\x01a"), 0, 7, n), bytes.Repeat([]byte("v"), n)...)
+	}
+	for _, c := range []struct {
+		name  string
+		limit int
+		sizes []int
+		count int // of entries at the end
+		size  int // of the table at the end
+	}{
+		{"one that fills the table", TableSize, []int{TableSize}, 1, TableSize},
+		{"one that is too large for the table", TableSize, []int{TableSize + 1}, 0, 0},
+		{"two that fill the table", TableSize, []int{2048, 2048}, 2, TableSize},
+		{"two of which one must go", TableSize, []int{2048, 2049}, 1, 2049},
+		{"one that drives all others out", TableSize, []int{100, 100, TableSize}, 1, TableSize},
+		{"one that is too large and drives all out", TableSize, []int{100, 100, TableSize + 1}, 0, 0},
+		{"one that fills a small table", 50, []int{50}, 1, 50},
+		{"one that is too large for a small table", 50, []int{51}, 0, 0},
+		{"many of the smallest", TableSize, slices.Repeat([]int{33}, 200), 124, 124 * 33},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			block := appendInteger(nil, 0x20, 5, c.limit)
+			for _, size := range c.sizes {
+				block = append(block, entry(size)...)
+			}
+			var d Decoder
+			if _, err := d.Decode(block, nil, nil, plenty, plenty); err != nil {
+				t.Fatal(err)
+			}
+			size := 0
+			if d.table != nil {
+				size = d.table.size
+			}
+			if n := len(d.contents()); n != c.count || size != c.size {
+				t.Errorf("%d entries count %d, want %d and %d", n, size, c.count, c.size)
+			}
+		})
+	}
+}
+
+// TestLimitsAreInclusive has lists of just as many bytes and fields as may be.
+func TestLimitsAreInclusive(t *testing.T) {
+	block := []byte("\x00\x01a\x02bc\x82") // 35 and 42 bytes
+	for _, c := range []struct{ maxList, maxFields, want int }{
+		{77, 2, 2}, {76, 2, 1}, {77, 1, 1}, {35, 2, 1}, {34, 2, 0}, {77, 0, 0}, {0, 2, 0}, {-1, -1, 0},
+	} {
+		var d Decoder
+		r, err := d.Decode(block, nil, nil, c.maxList, c.maxFields)
+		if err != nil || len(r.Fields) != c.want || r.TooLarge != (c.want < 2) {
+			t.Errorf("within %d bytes, %d fields: %d fields, too large is %v, %v; want %d", c.maxList, c.maxFields, len(r.Fields), r.TooLarge, err, c.want)
 		}
 	}
 }
@@ -162,6 +220,13 @@ func TestBombs(t *testing.T) {
 		r, err := d.Decode(append([]byte("\x40\x0cx-request-id\x01v"), bytes.Repeat([]byte("\x7e\x01v"), 1000)...), nil, nil, maxList, 1000)
 		if err != nil || !r.TooLarge {
 			t.Errorf("%v, too large is %v", err, r.TooLarge)
+		}
+	})
+	t.Run("long names of a list that fits", func(t *testing.T) {
+		var d Decoder
+		r, err := d.Decode(append(bytes.Clone(name), bytes.Repeat([]byte("\x7e\x00"), 40)...), nil, nil, 41*4032, 1000)
+		if err != nil || r.TooLarge || len(r.Fields) != 41 {
+			t.Errorf("%v, too large is %v, %d fields", err, r.TooLarge, len(r.Fields))
 		}
 	})
 	t.Run("empty fields without end", func(t *testing.T) {
