@@ -17,6 +17,7 @@ type File struct {
 	State     State       `yaml:"state"`     // where decisions are kept
 	Log       Log         `yaml:"log"`       // what is logged, and how
 	Override  Override    `yaml:"override"`  // who may choose a version
+	Overload  Overload    `yaml:"overload"`  // when requests are refused, so that others are served
 	Routes    []Route     `yaml:"routes"`    // none: everything to the only service
 	Policies  Definitions `yaml:"policies"`  // rollout policies, by name
 	Journeys  Definitions `yaml:"journeys"`  // journeys, by name
@@ -46,6 +47,7 @@ func DefaultFile() File {
 		Admin:        Admin{Address: "127.0.0.1:9900", ClientRole: Viewer},
 		State:        State{Backend: Bolt, Path: "sluice.db", Etcd: EtcdStore{Prefix: "/sluice/"}},
 		Log:          Log{Level: Info, Format: JSON, Access: AccessLog{Mode: AccessErrors, Sample: 0.01}},
+		Overload:     Overload{Target: 20 * time.Millisecond},
 		GracefulStop: 30 * time.Second,
 		Upgrade:      DefaultUpgrade(),
 	}

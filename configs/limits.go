@@ -82,3 +82,19 @@ func (c *checker) redirect(path string, l *Listener) {
 		c.fail(path, "leave it out, or move it to the listener without tls", "this listener is reached over https already")
 	}
 }
+
+// Overload is when requests are refused with 503, so that others are served in
+// time. It takes 256 connections and streams at the least.
+type Overload struct {
+	// Target is how long work that is ready may wait for its turn, at the least
+	// in a tenth of a second; a request waits twice. 1ms to 10s, default 20ms.
+	Target   time.Duration `yaml:"target"`
+	Disabled bool          `yaml:"disabled"` // true: everything is admitted; default false
+}
+
+// overload checks when requests are refused.
+func (c *checker) overload(path string, o Overload) {
+	if o.Target < time.Millisecond || o.Target > 10*time.Second {
+		c.fail(path+".target", "want 1ms to 10s, or disabled: true", "%v is out of range", o.Target)
+	}
+}

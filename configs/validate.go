@@ -15,6 +15,7 @@ func (f *File) validate(c *checker) {
 	f.validateState(c)
 	f.validateUpgrade(c)
 	c.share("log.access.sample", f.Log.Access.Sample)
+	c.overload("overload", f.Overload)
 	f.validateOverride(c)
 	f.validateRoutes(c)
 	if len(f.Services) == 0 {

@@ -61,6 +61,9 @@ func (a *accessLog) wants(failed bool) bool {
 // log writes an exchange that has ended.
 func (a *accessLog) log(x *exchange) {
 	failed := x.outcome.Status >= 500 || x.cutOff() || x.instead.reason == routing.Shield
+	if x.shedding && a.mode != AccessAll {
+		return // they are counted; a line for each would add to the load
+	}
 	if !a.wants(failed) {
 		return
 	}

@@ -8,11 +8,14 @@ import (
 	"sluice/proxy/head"
 )
 
-// admit answers what goes no further than the listener: an ACME challenge, what
-// is redirected to https, and what the listener's limits forbid.
+// admit answers what goes no further than the listener: what overload forbids, an
+// ACME challenge, what is redirected to https, and what the listener's limits
+// forbid.
 func (x *exchange) admit() bool {
 	l := x.peer.listener
 	switch {
+	case x.srv.overload.limit.Refuses(draw):
+		x.shed()
 	case l.Challenge != nil && x.answerChallenge(l):
 	case l.RedirectHTTPS > 0 && !x.cameOverTLS():
 		x.redirectToHTTPS(l.RedirectHTTPS)

@@ -60,6 +60,7 @@ type course struct {
 	informed bool // the client got an interim response
 	retrying bool // holds a claim on the version's retry budget
 	close    bool // the client's connection ends after this exchange
+	shedding bool // it is refused for overload
 	aborted  bool // the response was cut off, and the client must see that it was
 }
 

@@ -141,6 +141,7 @@ func (s *Server) Listen(configs []ListenerConfig) error {
 	for _, c := range configs {
 		next[c.key()].configure(c.withDefaults())
 	}
+	s.beginOverload()
 	for _, l := range opened {
 		s.running.Add(1)
 		go l.accept()

@@ -32,6 +32,12 @@ type Options struct {
 	// listeners; 0: what the limit of descriptors allows, two each and some to
 	// spare.
 	MaxConnections int
+	// OverloadTarget is how long work that is ready may wait for its turn before
+	// requests are refused with 503; 0: DefaultOverloadTarget; below 0: any time.
+	OverloadTarget time.Duration
+
+	probe func() (time.Duration, error) // for tests: how long ready work waits
+	load  func() int                    // for tests: connections and streams
 	// Inherit returns a socket that the process was given for a listener, and
 	// not yet asked for: by its predecessor or the service manager. Nil, or nil
 	// returned: the server binds the address itself.
@@ -54,11 +60,12 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[string]*listener // by ListenerConfig.key
 	conns     map[clientConn]struct{}
-	stopping  bool           // Shutdown has begun: no listener is opened any more
-	stopped   bool           // the listeners are closed: no connection is taken any more
-	holders   limit.Holders  // of connections, by client
-	clients   atomic.Int64   // connections of all listeners
-	mostOpen  int64          // of them
+	stopping  bool          // Shutdown has begun: no listener is opened any more
+	stopped   bool          // the listeners are closed: no connection is taken any more
+	holders   limit.Holders // of connections, by client
+	clients   atomic.Int64  // connections of all listeners
+	mostOpen  int64         // of them
+	overload  overload
 	running   sync.WaitGroup // accept loops and connections
 }
 
@@ -74,6 +81,7 @@ func New(opt Options) *Server {
 	if s.mostOpen = int64(opt.MaxConnections); s.mostOpen <= 0 {
 		s.mostOpen = defaultConnections()
 	}
+	s.newOverload(opt)
 	s.access = newAccessLog(opt.Access, s.log)
 	s.Swap(NewTable(emptySnapshot(), nil))
 	return s
@@ -130,6 +138,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, l := range s.dropListeners() {
 		l.close()
 	}
+	s.endOverload()
 	s.mu.Lock()
 	s.stopped = true
 	for c := range s.conns {

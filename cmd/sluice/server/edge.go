@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"sluice/configs"
 	"sluice/proxy"
 	"sluice/proxy/limit"
@@ -37,4 +39,12 @@ func (f *fleet) serviceRates(service string, declared *configs.Service) *proxy.R
 		f.rates[service] = r
 	}
 	return r.rates
+}
+
+// overloadTarget translates when requests are refused for overload.
+func overloadTarget(o configs.Overload) time.Duration {
+	if o.Disabled {
+		return -1
+	}
+	return o.Target
 }

@@ -133,6 +133,7 @@ func (s *Server) noteRestart(old, f *configs.File) {
 		}
 	}
 	waits("admin", f.Admin, old.Admin, s.started.Admin)
+	waits("overload", f.Overload, old.Overload, s.started.Overload)
 	waits("state", f.State, old.State, s.started.State)
 	waits("log", f.Log, old.Log, s.started.Log)
 }

@@ -133,7 +133,10 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe, Certificates: s.expiries})
 	s.certs = certs.NewKeeper(certs.Options{Log: s.log, Failed: s.stats.CertificateReloadFailed})
 	s.fleet = newFleet(s.log, s.stats, s.endpointChanged)
-	s.proxy = proxy.New(proxy.Options{Stats: s.stats, Log: s.log, Access: accessLog(s.file.Log.Access), Inherit: s.sockets.take})
+	s.proxy = proxy.New(proxy.Options{
+		Stats: s.stats, Log: s.log, Access: accessLog(s.file.Log.Access), Inherit: s.sockets.take,
+		OverloadTarget: overloadTarget(s.file.Overload),
+	})
 	if _, err = s.keeper.Do(ctx, declare(s.file), s.fileMeta()); err != nil {
 		return fmt.Errorf("%s: %w", s.file.Name(), err)
 	}
