@@ -24,6 +24,7 @@ import (
 
 	"sluice/admin/api"
 	"sluice/admin/client"
+	"sluice/handover"
 )
 
 // installation is a Sluice that runs as processes of their own, one after the
@@ -339,5 +340,164 @@ func TestUpgradesLoseNoRequest(t *testing.T) {
 	}
 	if ready, err := in.admin.Ready(t.Context()); err != nil || !ready.Ready {
 		t.Errorf("%+v, %v", ready, err)
+	}
+}
+
+// ask sends one request over a connection of its own.
+func (in *installation) ask() (string, error) {
+	c := caller{address: in.proxy, fresh: true}
+	defer c.close()
+	return c.call("/")
+}
+
+// TestAnUpgradeByHand starts the successor itself, which is no child of the
+// process that it replaces; and then a process that finds nobody.
+func TestAnUpgradeByHand(t *testing.T) {
+	in := install(t)
+	fresh := in.start(upgradeFlag) // nobody is there
+	first := in.awaitStart(0)
+	if !strings.Contains(in.logged(), "this one starts afresh") {
+		t.Errorf("the log says\n%s", in.logged())
+	}
+	in.start(upgradeFlag)
+	second := in.awaitStart(first)
+	if err := <-fresh; err != nil {
+		t.Errorf("the process that was replaced: %v", err)
+	}
+	if answer, err := in.ask(); err != nil || answer != "v1 0" {
+		t.Errorf("%q, %v", answer, err)
+	}
+	// Without the flag, a second process is refused by the store's lock.
+	if err := in.command().Run(); err == nil || in.pid() != second {
+		t.Errorf("a process beside the running one: %v", err)
+	}
+}
+
+// TestAnUpgradeThatFails leaves the running process as it was.
+func TestAnUpgradeThatFails(t *testing.T) {
+	in := install(t)
+	in.start()
+	pid := in.awaitStart(0)
+	good, err := os.ReadFile(in.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle := &caller{address: in.proxy}
+	defer idle.close()
+	if _, err := idle.call("/"); err != nil {
+		t.Fatal(err)
+	}
+	busy := listenOn(t)
+	for _, bad := range []struct{ text, says string }{
+		// Refused before the running process is asked.
+		{"services: 7\n", "without taking over"},
+		// Refused by the state: v1 has all the weight.
+		{strings.Replace(string(good), "v1: ", "v9: ", 1), "v1"},
+		// Refused by the system.
+		{strings.Replace(string(good), "listeners: [", fmt.Sprintf("listeners: [{name: b, address: %q}, ", busy), 1), "address already in use"},
+	} {
+		before := strings.Count(in.logged(), "\n")
+		in.write(bad.text)
+		in.signal(syscall.SIGUSR2)
+		in.eventually("the failure", func() bool {
+			return strings.Contains(after(in.logged(), before), "ended without taking over")
+		})
+		if text := after(in.logged(), before); !strings.Contains(text, bad.says) {
+			t.Errorf("the log does not say %q:\n%s", bad.says, text)
+		}
+		in.write(string(good))
+		if _, err := in.ask(); err != nil {
+			t.Error(err)
+		}
+		in.eventually("changes work", func() bool {
+			_, err := in.admin.SetWeights(t.Context(), "web", api.Weights{Weights: map[string]int{"v1": 100, "v2": 1}}, 0)
+			return err == nil
+		})
+	}
+	if _, err := idle.call("/"); err != nil || idle.conn == nil {
+		t.Errorf("a connection of the running process: %v", err)
+	}
+	if in.pid() != pid {
+		t.Error("the running process is another one")
+	}
+	in.upgrade()
+	if s, err := in.admin.Service(t.Context(), "web"); err != nil || len(s.Versions) != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// after returns the lines after the first n.
+func after(text string, n int) string {
+	lines := strings.SplitAfter(text, "\n")
+	return strings.Join(lines[min(n, len(lines)):], "")
+}
+
+// listenOn returns an address that is taken.
+func listenOn(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln.Addr().String()
+}
+
+// TestAnUpgradeThatIsKilledHalfWay: this test stands in for the successor.
+func TestAnUpgradeThatIsKilledHalfWay(t *testing.T) {
+	in := install(t, "upgrade: {timeout: 20s}")
+	in.start()
+	in.awaitStart(0)
+	l := in.callers()
+	for range 3 {
+		taken, err := handover.Take(t.Context(), filepath.Join(in.dir, "sluice.db.upgrade"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(taken.Sockets) != 2 {
+			t.Errorf("%d sockets came", len(taken.Sockets))
+		}
+		// Nothing is changed while the successor is at work, and the caller is
+		// told to come back.
+		_, err = in.admin.SetWeights(t.Context(), "web", api.Weights{Weights: map[string]int{"v2": 100}}, 0)
+		var refused *api.Problem
+		if !errors.As(err, &refused) || refused.Status != http.StatusServiceUnavailable {
+			t.Errorf("a change was taken: %v", err)
+		}
+		// Another successor is sent away.
+		if err := in.command(upgradeFlag).Run(); err == nil {
+			t.Error("two upgrades at once")
+		}
+		handover.Close(taken.Sockets)
+		taken.Fail(errors.New("killed"))
+		in.eventually("changes work", func() bool {
+			_, err := in.admin.SetWeights(t.Context(), "web", api.Weights{Weights: map[string]int{"v2": 100}}, 0)
+			return err == nil
+		})
+	}
+	in.upgrade()
+	n := l.done.Load()
+	in.eventually("load", func() bool { return l.done.Load() > n+100 })
+	if err := l.end(); err != nil {
+		t.Error(err)
+	}
+	if text := in.logged(); strings.Count(text, "this process goes on as before") < 3 || !strings.Contains(text, "another upgrade is under way") {
+		t.Errorf("the log says\n%s", text)
+	}
+}
+
+// TestAStoreInMemoryIsNotUpgraded: its content would be lost.
+func TestAStoreInMemoryIsNotUpgraded(t *testing.T) {
+	in := install(t, "state: {backend: memory}", "upgrade: {socket: up}")
+	in.start()
+	pid := in.awaitStart(0)
+	if err := in.command(upgradeFlag).Run(); err == nil {
+		t.Error("an upgrade went through")
+	}
+	if text := in.logged(); !strings.Contains(text, "needs a durable store") {
+		t.Errorf("the log says\n%s", text)
+	}
+	if _, err := in.ask(); err != nil || in.pid() != pid {
+		t.Error("the running process was harmed", err)
 	}
 }
