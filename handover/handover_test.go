@@ -42,13 +42,14 @@ type running struct {
 	frozen  chan struct{}
 	thawed  chan error
 	left    chan int
+	news    chan string
 }
 
 func offer(t *testing.T, timeout time.Duration, sockets ...Socket) *running {
 	t.Helper()
 	r := &running{
 		path: filepath.Join(t.TempDir(), "door"), sockets: sockets,
-		frozen: make(chan struct{}, 9), thawed: make(chan error, 9), left: make(chan int, 9),
+		frozen: make(chan struct{}, 9), thawed: make(chan error, 9), left: make(chan int, 9), news: make(chan string, 9),
 	}
 	var err error
 	r.Door, err = Offer(r.path, Terms{
@@ -61,6 +62,7 @@ func offer(t *testing.T, timeout time.Duration, sockets ...Socket) *running {
 		},
 		Thaw:    func(why error) { r.thawed <- why },
 		Left:    func(pid int) { r.left <- pid },
+		News:    func(news []byte) { r.news <- string(news) },
 		Timeout: timeout,
 	})
 	if err != nil {
@@ -91,13 +93,21 @@ func listen(t *testing.T, network, address string) Socket {
 	return Socket{Name: "a " + network, Network: network, Address: address, Listener: ln}
 }
 
+// take takes over, as soon as a handover before it has ended.
 func take(t *testing.T, r *running) *Takeover {
 	t.Helper()
 	taken, err := Take(t.Context(), r.path)
+	for range 1000 {
+		if err == nil || !strings.Contains(err.Error(), "another upgrade is under way") {
+			break
+		}
+		time.Sleep(time.Millisecond)
+		taken, err = Take(t.Context(), r.path)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { Close(taken.Sockets) })
+	t.Cleanup(func() { Close(taken.Sockets); taken.Close() })
 	return taken
 }
 
@@ -309,4 +319,42 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%q gives %+v", text, m)
 		}
 	})
+}
+
+func TestNews(t *testing.T) {
+	r := offer(t, 0, listen(t, "tcp", "127.0.0.1:0"))
+	taken := take(t, r)
+	if err := taken.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the end", r.left)
+	for _, news := range []string{"a", "", strings.Repeat("b", 5*maxMessage+7)} {
+		if err := taken.Tell([]byte(news), 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if got := await(t, "the news", r.news); got != news {
+			t.Errorf("%d bytes became %d", len(news), len(got))
+		}
+	}
+	r.Close()
+	if err := taken.Tell([]byte("c"), 10*time.Second); !errors.Is(err, io.EOF) {
+		t.Errorf("to nobody: %v", err)
+	}
+}
+
+// TestAPredecessorThatHangs does not hold its successor up.
+func TestAPredecessorThatHangs(t *testing.T) {
+	r := offer(t, 0, listen(t, "tcp", "127.0.0.1:0"))
+	for range cap(r.news) {
+		r.news <- "nobody takes it"
+	}
+	taken := take(t, r)
+	if err := taken.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the end", r.left)
+	if err := taken.Tell([]byte("c"), 50*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	await(t, "room", r.news)
 }

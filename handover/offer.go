@@ -25,6 +25,8 @@ type Terms struct {
 	Thaw func(why error)
 	// Left is called when the successor has taken over. It must be quick.
 	Left func(pid int)
+	// News gets what the successor tells afterwards, until Close. Nil: nothing.
+	News func([]byte)
 	// Timeout is how long Freeze may take, and how long the successor may take
 	// from then on until it serves. Zero: DefaultTimeout.
 	Timeout time.Duration
@@ -60,6 +62,9 @@ func Offer(path string, terms Terms) (*Door, error) {
 	if terms.Log == nil {
 		terms.Log = zap.NewNop()
 	}
+	if terms.News == nil {
+		terms.News = func([]byte) {}
+	}
 	if fi, err := os.Lstat(path); err == nil && fi.Mode()&os.ModeSocket != 0 {
 		os.Remove(path)
 	}
@@ -77,8 +82,8 @@ func Offer(path string, terms Terms) (*Door, error) {
 	return d, nil
 }
 
-// Close ends the offer. A handover that is under way fails, unless the
-// successor has taken over.
+// Close ends the offer, and the news. A handover that is under way fails, unless
+// the successor has taken over.
 func (d *Door) Close() {
 	d.cancel()
 	d.net.Close()
@@ -134,6 +139,10 @@ func (d *Door) receive(c *net.UnixConn) {
 	}
 	if !d.replace(c, peer) {
 		d.taking.Store(false)
+		return
+	}
+	if err := d.follow(c); d.ctx.Err() == nil && !errors.Is(err, io.EOF) {
+		d.terms.Log.Warn("the successor can't be followed any more", zap.Error(err))
 	}
 }
 

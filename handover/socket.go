@@ -66,6 +66,7 @@ type message struct {
 	PID     int      `json:"pid"`
 	Reason  string   `json:"reason,omitempty"`
 	Sockets []Socket `json:"sockets,omitempty"`
+	Size    int      `json:"size,omitempty"` // of news
 }
 
 // errMalformed is returned for packets that are no message.

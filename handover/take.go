@@ -15,7 +15,8 @@ import (
 // ErrNobody is returned by Take when no process offers its sockets at the path.
 var ErrNobody = errors.New("no running process offers its sockets there")
 
-// Takeover is a successor's side of a handover. Ready or Fail ends it.
+// Takeover is a successor's side of a handover. It goes on after Ready, until
+// Close, for Tell; a Ready that fails, or Fail, ends it.
 type Takeover struct {
 	Sockets []Socket // the predecessor's
 	PID     int      // of the predecessor
@@ -72,8 +73,16 @@ func ask(c *net.UnixConn) (message, error) {
 // Ready says that this process serves, and waits until the predecessor knows
 // it. An error means that the predecessor goes on, and this process must not.
 func (t *Takeover) Ready(ctx context.Context) error {
-	defer t.conn.Close()
-	defer context.AfterFunc(ctx, func() { t.conn.SetDeadline(time.Unix(1, 0)) })()
+	stop := context.AfterFunc(ctx, func() { t.conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if err := t.ready(); err != nil {
+		t.conn.Close()
+		return err
+	}
+	return nil
+}
+
+func (t *Takeover) ready() error {
 	if err := send(t.conn, message{Kind: kindReady}); err != nil {
 		return fmt.Errorf("the process that was to be replaced is gone or went back to work: %w", err)
 	}

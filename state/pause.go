@@ -44,3 +44,21 @@ func (k *Keeper) Resume(ctx context.Context) error {
 	}
 	return err
 }
+
+// Adopt puts a state in force that another process is the keeper of, while this
+// one is paused. It is told as a change without events.
+func (k *Keeper) Adopt(ctx context.Context, s State) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	if err := k.acquire(ctx); err != nil {
+		return err
+	}
+	defer k.release()
+	if !k.paused {
+		return errors.New("state: only a keeper that is paused takes another's state")
+	}
+	k.base = s
+	k.publish(nil)
+	return nil
+}

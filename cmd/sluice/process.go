@@ -110,6 +110,7 @@ func (p *process) take(ctx context.Context, taken *handover.Takeover) error {
 		if err := taken.Ready(ctx); err != nil {
 			return err
 		}
+		p.server.Succeed(taken)
 	}
 	err := p.server.Offer()
 	if pidErr := p.pidFile.write(); pidErr != nil {

@@ -501,3 +501,45 @@ func TestAStoreInMemoryIsNotUpgraded(t *testing.T) {
 		t.Error("the running process was harmed", err)
 	}
 }
+
+// TestConnectionsOfTheOldProcessSeeFlips: a change that was acknowledged holds
+// for every request after it, over whichever process's connection it comes.
+func TestConnectionsOfTheOldProcessSeeFlips(t *testing.T) {
+	in := install(t)
+	in.start()
+	in.awaitStart(0)
+	var idle []*caller
+	wait := func() {
+		c := &caller{address: in.proxy}
+		t.Cleanup(c.close)
+		if answer, err := c.call("/"); err != nil || answer != "v1 0" {
+			t.Fatalf("%q, %v", answer, err)
+		}
+		idle = append(idle, c)
+	}
+	wait() // of the first process
+	in.upgrade()
+	wait() // of the second
+	in.upgrade()
+	wait() // of the third
+	if _, err := in.admin.SetWeights(t.Context(), "web", api.Weights{Weights: map[string]int{"v2": 100, "v1": 0}, Pins: "move"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range idle {
+		if answer, err := c.call("/"); err != nil || answer != "v2 0" {
+			t.Errorf("a connection of process %d: %q, %v", i+1, answer, err)
+		}
+		if last := c.conn == nil; last != (i < 2) {
+			t.Errorf("a connection of process %d: told to go: %v", i+1, last)
+		}
+	}
+	for _, pid := range in.pids[:2] {
+		in.eventually("the end of a process that was replaced", func() bool { return gone(pid) })
+	}
+	if _, err := in.admin.Rollback(t.Context(), "web", api.Rollback{}); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := in.ask(); err != nil || answer != "v1 0" {
+		t.Errorf("after all: %q, %v", answer, err)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -77,13 +78,14 @@ type Server struct {
 	adminNet  net.Listener
 	adminRaw  net.Listener // the same without TLS
 	// adminCerts are those of the admin API; nil: it is served without TLS.
-	adminCerts *certs.Source
-	reloaded   func(error)
-	failed     chan error     // what ended the admin listener
-	sockets    sockets        // given to this process, until the start is over
-	door       *handover.Door // where a successor asks for the sockets; nil: there is none
-	replaced   chan struct{}  // closed when a successor has them
-	successor  int            // which process that is; set before
+	adminCerts  *certs.Source
+	reloaded    func(error)
+	failed      chan error                        // what ended the admin listener
+	sockets     sockets                           // given to this process, until the start is over
+	door        *handover.Door                    // where a successor asks for the sockets; nil: there is none
+	replaced    chan struct{}                     // closed when a successor has them
+	successor   int                               // which process that is; set before
+	predecessor atomic.Pointer[handover.Takeover] // that is still there; nil: there is none
 
 	following context.Context // of the file, ends when Stop begins
 	unfollow  context.CancelFunc
@@ -204,6 +206,7 @@ func (s *Server) Failed() <-chan error { return s.failed }
 func (s *Server) abandon() {
 	s.unfollow()
 	s.unkeep()
+	s.parted(s.predecessor.Load())
 	if s.adminHTTP != nil {
 		s.adminHTTP.Close()
 		s.adminNet.Close()

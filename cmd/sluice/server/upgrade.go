@@ -49,6 +49,7 @@ func (s *Server) Offer() error {
 	door, err := handover.Offer(u.Socket, handover.Terms{
 		Freeze: s.freeze, Thaw: s.thaw, Timeout: u.Timeout, Log: s.log,
 		Left: func(pid int) { s.successor = pid; close(s.replaced) },
+		News: s.adopt,
 	})
 	if err != nil {
 		return fmt.Errorf("upgrade.socket: %w", err)
@@ -131,7 +132,6 @@ func (s *Server) Withdraw(soon, now context.Context) error {
 	s.setStopping()
 	s.unfollow()
 	s.reloading.Unlock() // of freeze; whoever waits to reload finds the server stopping
-	s.door.Close()
 	s.proxy.Leave()
 	s.proxy.Release()
 	adminErr := s.stopAdmin(s.started.GracefulStop)
@@ -141,6 +141,7 @@ func (s *Server) Withdraw(soon, now context.Context) error {
 	s.proxy.Await(idle)
 	cancel()
 	err := s.finish(now, last)
+	s.door.Close() // until now the successor's changes were followed
 	s.abandon()
 	return errors.Join(err, adminErr)
 }
