@@ -36,7 +36,7 @@ func (f *File) complete(c *checker) {
 	}
 	f.completeRoutes()
 	for name, s := range f.Services {
-		f.completeUpstreamTLS(s.Upstream.TLS)
+		f.completeUpstreamTLS(&s.Upstream)
 		if s.Pin.By.Kind == PinCookie && s.Pin.Name == "" && isServiceName(name) {
 			s.Pin.Name = "sluice_" + name
 		}

@@ -102,7 +102,7 @@ type Split struct {
 
 // Upstream is how the endpoints of a service are spoken to.
 type Upstream struct {
-	Protocol Protocol `yaml:"protocol"` // h1, h2 or h2c; default h1
+	Protocol Protocol `yaml:"protocol"` // h1, h2 or h2c; h2 is over TLS, also where tls is left out; default h1
 	// TLS, where set, secures the connections to endpoints, those of health
 	// checks too.
 	TLS             *UpstreamTLS  `yaml:"tls"`

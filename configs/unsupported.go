@@ -48,9 +48,6 @@ func (s *Service) unsupported(path string, add func(fatal bool, path, format str
 			add(false, at+".requires", "the check of what a version requires")
 		}
 	}
-	if s.Upstream.Protocol != H1 {
-		add(true, path+".upstream.protocol", "upstream protocol %s", s.Upstream.Protocol)
-	}
 	if s.Rollout != "" {
 		add(false, path+".rollout", "a rollout policy")
 	}

@@ -27,11 +27,16 @@ type UpstreamTLS struct {
 	KeyPEM  Secret `yaml:"-"`
 }
 
-// completeUpstreamTLS joins the paths to the file's directory.
-func (f *File) completeUpstreamTLS(t *UpstreamTLS) {
-	if t == nil {
+// completeUpstreamTLS joins the paths to the file's directory. The protocol h2
+// is over TLS, also where the file says no more of it.
+func (f *File) completeUpstreamTLS(u *Upstream) {
+	if u.TLS == nil {
+		if u.Protocol == H2 {
+			u.TLS = &UpstreamTLS{}
+		}
 		return
 	}
+	t := u.TLS
 	f.beside(&t.CA)
 	f.beside(&t.Cert)
 	f.beside(&t.Key)

@@ -190,6 +190,9 @@ func (c *checker) upstream(path string, u *Upstream) {
 	if u.Protocol == H3 {
 		c.fail(path+".protocol", "want h1, h2 or h2c", "h3 is not spoken to upstreams")
 	}
+	if u.Protocol == H2C && u.TLS != nil {
+		c.fail(path+".tls", "want protocol: h2, or no tls", "h2c is HTTP/2 without TLS")
+	}
 	c.upstreamTLS(path+".tls", u.TLS)
 	c.positive(path+".connect_timeout", u.ConnectTimeout)
 	c.positive(path+".response_timeout", u.ResponseTimeout)

@@ -44,6 +44,8 @@ const (
 	faultClient                // the client's body ended badly, or the client went away
 	faultBadAnswer             // a candidate's answer that the shield keeps from the client
 	faultMissing               // a version does not have the asset
+	faultUnprocessed           // the endpoint did not look at the request
+	faultDeadline              // the request's own deadline has passed
 )
 
 // upstreamError is what the statistics call a fault.
@@ -51,9 +53,9 @@ func (k faultKind) upstreamError() uint8 {
 	switch k {
 	case faultUnreachable:
 		return stats.Connect
-	case faultSpoiled, faultStale, faultReset, faultBroken:
+	case faultSpoiled, faultStale, faultReset, faultBroken, faultUnprocessed:
 		return stats.Reset
-	case faultTimeout:
+	case faultTimeout, faultDeadline:
 		return stats.Timeout
 	case faultMalformed:
 		return stats.Malformed
@@ -69,7 +71,7 @@ func (x *exchange) attempt() attemptResult {
 		return attemptFailed
 	}
 	x.head = x.appendRequest(x.head[:0])
-	if !x.send() || !x.awaitResponse() {
+	if !x.ask() {
 		x.abandon()
 		return attemptFailed
 	}
@@ -191,8 +193,12 @@ func (x *exchange) heard(err error) bool {
 		x.failure = fault{kind: faultClient, err: errReset}
 	case x.pump.clientFault() != nil:
 		x.failure = fault{kind: faultClient, err: x.pump.clientFault()}
-	case errors.As(err, &malformed):
+	case errors.As(err, &malformed), errors.Is(err, upstream.ErrMalformed):
 		x.failure.kind = faultMalformed
+	case errors.Is(err, upstream.ErrUnprocessed):
+		x.failure.kind = faultUnprocessed
+	case errors.Is(err, upstream.ErrDeadline):
+		x.failure.kind = faultDeadline
 	case errors.Is(err, sock.ErrSpoiled) && x.up.Reused:
 		x.failure.kind, x.failure.at = faultSpoiled, nil
 	case err == sock.ErrSpoiled:
@@ -212,7 +218,7 @@ func (x *exchange) heard(err error) bool {
 func (x *exchange) abandon() {
 	outcome := upstream.Failed
 	switch x.failure.kind {
-	case faultSpoiled, faultStale, faultClient:
+	case faultSpoiled, faultStale, faultClient, faultUnprocessed, faultDeadline:
 		outcome = upstream.Unknown
 	}
 	x.endPump()
@@ -242,6 +248,8 @@ func (x *exchange) mayRetry() bool {
 	case faultSpoiled:
 		x.tries-- // it was none: nothing was sent, and the next connection is a new one
 		return true
+	case faultUnprocessed:
+		return x.mayRetryUnprocessed()
 	case faultUnreachable:
 		if x.streamed && x.pump.started {
 			return false

@@ -55,6 +55,10 @@ type course struct {
 	bytesIn      int64
 	bytesOut     int64
 
+	deadline    time.Time // of a gRPC call that has one; zero: none
+	unprocessed uint8     // endpoints that did not look at the request
+
+	grpc     bool // a gRPC call over HTTP/2
 	begun    bool // counted as in flight
 	streamed bool // the request's body is not part of head
 	informed bool // the client got an interim response
@@ -144,6 +148,7 @@ func (x *exchange) beginRequest() {
 	x.start = time.Now()
 	x.close = x.req.Close
 	x.joinCookies()
+	x.recogniseGRPC()
 	x.in = routing.Request{
 		Method: x.req.Method, Host: x.req.Host, Path: x.req.Path, Query: x.req.Query,
 		Fields:  &x.req,

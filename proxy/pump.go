@@ -97,7 +97,7 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 	chunked := x.req.Length == head.Chunked
 	x.endpointRests(up)
 	for {
-		moved, err := x.down.spliceBody(up)
+		moved, err := x.spliceRequest(up)
 		x.bytesIn += moved
 		if err == errEndpointGone {
 			return nil
@@ -108,7 +108,7 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 		if err == io.EOF {
 			x.pump.lastComing()
 			x.endpointBegins(up)
-			x.pump.whole = !chunked || x.pump.writeLastChunk(up, x.down.bodyTrailers()) == nil
+			x.pump.whole = x.pump.endBody(up, chunked, x.down.bodyTrailers()) == nil
 			return nil
 		}
 		if err != nil {
@@ -122,7 +122,7 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 		if x.down.bodyDone() && !chunked {
 			x.pump.lastComing()
 		}
-		if chunked {
+		if chunked && !up.HTTP2() {
 			err = x.pump.writeChunk(up, data)
 		} else {
 			_, err = up.Write(data)
@@ -134,10 +134,19 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 	}
 }
 
+// spliceRequest moves the body inside the kernel, where the endpoint's end is a
+// socket's.
+func (x *exchange) spliceRequest(up *upstream.Conn) (int64, error) {
+	if up.HTTP2() {
+		return 0, nil
+	}
+	return x.down.spliceBody(up)
+}
+
 // endpointBegins gives the endpoint the time in which it is to take what is sent
 // next or, when that was the last, to answer.
 func (x *exchange) endpointBegins(up *upstream.Conn) {
-	x.timeEndpoint(up, x.target.Settings.ResponseTimeout)
+	x.timeEndpoint(up, x.responseTimeout())
 }
 
 // endpointRests takes that time back while the client is waited for, whose own
@@ -149,7 +158,7 @@ func (x *exchange) endpointRests(up *upstream.Conn) { x.timeEndpoint(up, 0) }
 func (x *exchange) timeEndpoint(up *upstream.Conn, d time.Duration) {
 	up.SetTimeout(d)
 	if x.pump.relays.Load() {
-		up.SetTimeout(x.target.Settings.BodyTimeout)
+		up.SetTimeout(x.bodyTimeout())
 	}
 }
 
@@ -163,6 +172,17 @@ func (p *pump) writeChunk(up *upstream.Conn, data []byte) error {
 		p.frame = nil // not worth keeping for as long as the exchange lives
 	}
 	return err
+}
+
+// endBody tells the endpoint that the body has ended, where its length doesn't.
+func (p *pump) endBody(up *upstream.Conn, chunked bool, trailers []head.Field) error {
+	switch {
+	case up.HTTP2():
+		return up.EndBody(trailers)
+	case chunked:
+		return p.writeLastChunk(up, trailers)
+	}
+	return nil
 }
 
 // writeLastChunk ends a chunked body.

@@ -17,6 +17,7 @@ const spliceMin = 32 << 10
 // relay sends the response to the client.
 func (x *exchange) relay() {
 	x.outcome.Status = x.res.Status
+	x.noteGRPC(x.res.Fields)
 	x.pump.relays.Store(true)
 	x.restEndpoint()
 	x.prepareResponse()
@@ -25,7 +26,7 @@ func (x *exchange) relay() {
 		x.endRelay(relayClientGone)
 		return
 	}
-	x.upBody.Init(&x.up.In, (*relayFiller)(x), x.res.Length)
+	x.upBody.Init(&x.up.In, (*relayFiller)(x), x.bodyLength())
 	x.endRelay(x.relayBody())
 }
 
@@ -61,13 +62,14 @@ func (x *exchange) relayBody() relayResult {
 		data, err := x.upBody.Next()
 		switch {
 		case err == io.EOF:
-			if x.down.finish(x.upBody.Trailers()) != nil {
+			if x.down.finish(x.trailers()) != nil {
 				return relayClientGone
 			}
 			return relayWhole
 		case errors.Is(err, errClientGone):
 			return relayClientGone
 		case err != nil:
+			x.failure.err = err
 			return relayTruncated
 		}
 		x.bytesOut += int64(len(data))
@@ -120,7 +122,7 @@ func (f *relayFiller) Fill(b *buffer.Buffer) error {
 	if x.down.flush() != nil {
 		return errClientGone
 	}
-	x.up.SetTimeout(x.target.Settings.BodyTimeout)
+	x.up.SetTimeout(x.bodyTimeout())
 	err := x.up.Fill(b)
 	x.restEndpoint()
 	if err != nil && x.down.gone() {
@@ -152,17 +154,20 @@ func (x *exchange) endRelay(r relayResult) {
 		// The connection was ended for what the client did.
 		outcome = upstream.Unknown
 		x.outcome.Flags |= stats.Aborted
+	case r == relayTruncated && errors.Is(x.failure.err, upstream.ErrDeadline):
+		outcome = upstream.Unknown
+		x.outcome.UpstreamError = stats.Timeout
 	case r == relayTruncated:
 		outcome = upstream.Failed
 		x.outcome.UpstreamError = stats.Truncated
 	case r == relayClientGone:
 		outcome = upstream.Unknown
 		x.outcome.Flags |= stats.Aborted
-	case x.res.Status >= 502 && x.res.Status <= 504:
+	case x.res.Status >= 502 && x.res.Status <= 504, x.grpc && x.outcome.Status == grpcStatuses[grpcUnavailable]:
 		outcome = upstream.BadStatus
 	}
 	if r != relayWhole {
-		x.aborted, x.close = true, true
+		x.aborted, x.close = r != relayTruncated || !x.endGRPC(), true
 	} else if !x.res.Close && x.upBody.Done() && !x.up.TimedOut() && x.requestSent() {
 		outcome |= upstream.Reusable
 	}
@@ -188,6 +193,8 @@ var failureReplies = [...]struct {
 	faultBroken:      {502, "The endpoint broke off its response.\n"},
 	faultTimeout:     {504, "The endpoint didn't answer in time.\n"},
 	faultMalformed:   {502, "The endpoint's response is malformed.\n"},
+	faultUnprocessed: {502, "The endpoint took no request.\n"},
+	faultDeadline:    {504, "The call's deadline has passed.\n"},
 }
 
 // replyFailure answers a request whose last attempt failed.

@@ -45,6 +45,10 @@ func (x *exchange) redirectToClean() {
 // connection ends after it if the request's body is not here: reading on just
 // to find the next request would let a client send for ever.
 func (x *exchange) sendOwn(status int, text string) {
+	if x.grpc {
+		x.sendGRPC(status, text)
+		return
+	}
 	x.outcome.Status = status
 	if !x.down.bodyDone() {
 		if _, whole := x.down.bodyWhole(); !whole {

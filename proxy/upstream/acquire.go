@@ -61,12 +61,7 @@ func (c *Cluster) Acquire(opt Acquire) (*Conn, error) {
 	}
 	e := c.choose(v, &opt)
 	e.active.Add(1)
-	if !opt.MustBeFresh {
-		if conn := e.takeIdle(v, opt.Check); conn != nil {
-			return conn, nil
-		}
-	}
-	conn, err := e.dial(v)
+	conn, err := e.take(v, &opt)
 	if err != nil {
 		e.active.Add(-1)
 		c.busy.Add(-1)
@@ -76,4 +71,17 @@ func (c *Cluster) Acquire(opt Acquire) (*Conn, error) {
 		return nil, &DialError{Endpoint: e, Err: err}
 	}
 	return conn, nil
+}
+
+// take returns a connection to the endpoint, in the version's way.
+func (e *Endpoint) take(v *view, opt *Acquire) (*Conn, error) {
+	if v.way.http2 != nil {
+		return e.openStream(v)
+	}
+	if !opt.MustBeFresh {
+		if conn := e.takeIdle(v, opt.Check); conn != nil {
+			return conn, nil
+		}
+	}
+	return e.dial(v)
 }

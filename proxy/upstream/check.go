@@ -86,14 +86,23 @@ func (c *Cluster) checked(ctx context.Context, e *Endpoint, err error) {
 	case changed && err == nil:
 		c.emit(Up, e, time.Time{}, nil)
 	case changed:
-		closeAll(e.pool.popAll(false))
+		e.dropIdle(false)
 		c.emit(Down, e, time.Time{}, err)
 	}
 }
 
-// connects is the check by a connection alone.
+// connects is the check by a connection alone, with all that comes before a
+// request.
 func (e *Endpoint) connects(ctx context.Context) error {
-	nc, err := e.connectPlainly(ctx, e.cluster.view.Load())
+	w := e.cluster.view.Load().way
+	if w.http2 != nil {
+		l, err := e.connectLink(ctx, w)
+		if err != nil {
+			return err
+		}
+		return l.Close()
+	}
+	nc, err := e.connectPlainly(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -110,14 +119,7 @@ func (e *Endpoint) answers(cfg HealthConfig) func(context.Context) error {
 	default:
 		host = e.Authority
 	}
-	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return e.connectPlainly(ctx, e.cluster.view.Load()) // over TLS too: the URL's scheme is not asked
-		},
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: 64 << 10,
-	}
+	ask := e.asker()
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://endpoint"+cfg.Path, nil)
 		if err != nil {
@@ -126,7 +128,7 @@ func (e *Endpoint) answers(cfg HealthConfig) func(context.Context) error {
 		req.Host = host
 		req.Header.Set("User-Agent", "Sluice-Health")
 		// RoundTrip follows no redirect: a 3xx is the endpoint's own answer.
-		resp, err := transport.RoundTrip(req)
+		resp, err := ask(req)
 		if err != nil {
 			return err
 		}
@@ -135,5 +137,32 @@ func (e *Endpoint) answers(cfg HealthConfig) func(context.Context) error {
 			return fmt.Errorf("GET %s answered %s", cfg.Path, resp.Status)
 		}
 		return nil
+	}
+}
+
+// asker returns what sends a check on a connection of its own.
+func (e *Endpoint) asker() func(*http.Request) (*http.Response, error) {
+	plain := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return e.connectPlainly(ctx, e.cluster.view.Load().way) // over TLS too: the URL's scheme is not asked
+		},
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxFields,
+	}
+	return func(req *http.Request) (*http.Response, error) {
+		w := e.cluster.view.Load().way
+		if w.http2 == nil {
+			return plain.RoundTrip(req)
+		}
+		l, err := e.connectLink(req.Context(), w)
+		if err != nil {
+			return nil, err
+		}
+		if w.tls != nil {
+			req.URL.Scheme = "https"
+		}
+		defer l.Close() // the check has no interest in the body
+		return l.RoundTrip(req)
 	}
 }

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -64,7 +63,7 @@ type Cluster struct {
 // view is what a request sees, whole and unchanging.
 type view struct {
 	cfg     Config
-	tls     *tls.Config // nil: plain text
+	way     *way
 	all     []*Endpoint // in the order of the configuration
 	usable  []*Endpoint // those neither down nor ejected, of the first tier that has any
 	healthy int         // those neither down nor ejected, of all tiers
@@ -109,33 +108,30 @@ func (c *Cluster) Update(cfg Config) error {
 	}
 	cfg = cfg.withDefaults()
 	cfg.Endpoints = slices.Clone(cfg.Endpoints)
-	secure, err := cfg.TLS.client()
-	if err != nil {
-		return err
-	}
-
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return fmt.Errorf("service %q, version %q: its endpoints are closed", cfg.Service, cfg.Version)
 	}
-	c.follow(&c.view.Load().cfg, &cfg)
-	end := c.install(cfg, secure)
+	old := c.view.Load()
+	w, err := newWay(&cfg, &old.cfg, old.way)
+	if err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	c.follow(&old.cfg, &cfg)
+	end := c.install(cfg, w)
 	c.mu.Unlock()
 	end()
 	return nil
 }
 
 // install publishes the view of a configuration and of what was found in the
-// DNS; secure is for new settings of TLS. What it returns ends the work, and is
-// to be called without mu, which the caller holds.
-func (c *Cluster) install(cfg Config, secure *tls.Config) (end func()) {
+// DNS. What it returns ends the work, and is to be called without mu, which the
+// caller holds.
+func (c *Cluster) install(cfg Config, w *way) (end func()) {
 	old := c.view.Load()
-	next := &view{cfg: cfg, tls: secure}
-	changed := !cfg.TLS.Equal(old.cfg.TLS)
-	if !changed && old.tls != nil {
-		next.tls = old.tls // and its sessions
-	}
+	next, changed := &view{cfg: cfg, way: w}, w != old.way
 	for _, p := range c.places(&cfg) {
 		next.all = append(next.all, c.endpoint(old, p))
 	}
@@ -158,11 +154,11 @@ func (c *Cluster) install(cfg Config, secure *tls.Config) (end func()) {
 	}
 	return func() {
 		for _, e := range gone {
-			closeAll(e.pool.popAll(true))
+			e.dropIdle(true)
 		}
 		if changed { // what was opened otherwise is not used again
 			for _, e := range next.all {
-				closeAll(e.pool.popAll(false))
+				e.dropIdle(false)
 			}
 		}
 		for _, e := range returned {
@@ -223,7 +219,7 @@ func (c *Cluster) publish(next *view) {
 // caller holds mu.
 func (c *Cluster) refresh() {
 	v := c.view.Load()
-	c.publish(&view{cfg: v.cfg, tls: v.tls, all: v.all, unsettled: v.unsettled})
+	c.publish(&view{cfg: v.cfg, way: v.way, all: v.all, unsettled: v.unsettled})
 }
 
 // Close ends the health checks and closes the idle connections; busy ones are
@@ -235,13 +231,13 @@ func (c *Cluster) Close() {
 	for _, e := range v.all {
 		c.remove(e)
 	}
-	c.view.Store(&view{cfg: v.cfg})
+	c.view.Store(&view{cfg: v.cfg, way: v.way})
 	clear(c.lookups)
 	c.mu.Unlock()
 
 	c.cancel()
 	for _, e := range v.all {
-		closeAll(e.pool.popAll(true))
+		e.dropIdle(true)
 	}
 	c.tasks.Wait()
 }

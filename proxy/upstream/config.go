@@ -50,6 +50,9 @@ type Config struct {
 	// DNSServers are asked for those names, each an IP address with its port;
 	// none: as the system is set up.
 	DNSServers []string
+	// HTTP2 speaks HTTP/2 to the endpoints, by prior knowledge or, over TLS,
+	// agreed by ALPN.
+	HTTP2 bool
 	// TLS secures the connections, those of health checks too; nil: plain text.
 	TLS *TLSConfig
 	// ConnectTimeout bounds one dial, name resolution and TLS included.

@@ -1,8 +1,6 @@
 package upstream
 
 import (
-	"crypto/tls"
-
 	"sluice/proxy/buffer"
 	"sluice/proxy/sock"
 )
@@ -19,9 +17,10 @@ type Conn struct {
 	// connection is idle.
 	In buffer.Buffer
 
-	secure *tls.Config // that it was opened with
-	since  int64       // sock.Now() when it became idle
-	busy   bool        // between Acquire and Release
+	way    *way    // that it was opened in
+	stream *stream // over HTTP/2; nil over HTTP/1.1
+	since  int64   // sock.Now() when it became idle
+	busy   bool    // between Acquire and Release
 }
 
 // Outcome is what a request found out about its connection and endpoint. The
@@ -64,7 +63,7 @@ func (c *Conn) Release(o Outcome) {
 	case e.inARow.Load() != 0:
 		e.inARow.Store(0)
 	}
-	if o&Reusable == 0 || o&(Failed|Unknown) != 0 || !c.park() {
+	if c.stream != nil || o&Reusable == 0 || o&(Failed|Unknown) != 0 || !c.park() {
 		c.close()
 	}
 	e.active.Add(-1)
@@ -81,7 +80,7 @@ func (c *Conn) park() bool {
 	c.In.Free()
 	c.SetTimeout(0)
 	v := c.Endpoint.cluster.view.Load()
-	if c.TimedOut() || c.secure != v.tls {
+	if c.TimedOut() || c.way != v.way {
 		return false
 	}
 	c.since = sock.Now()
@@ -93,5 +92,7 @@ func (c *Conn) close() {
 	c.In.Free()
 	c.Endpoint.opened.remove(c)
 	c.Conn.Close()
-	c.Endpoint.open.Add(-1)
+	if c.stream == nil {
+		c.Endpoint.open.Add(-1)
+	}
 }

@@ -28,7 +28,8 @@ type Endpoint struct {
 	failures atomic.Uint64 // failed requests and dials since the start
 	inARow   atomic.Int64  // failures since the last success
 
-	pool     pool
+	pool     pool  // of HTTP/1.1 connections
+	links    links // those of HTTP/2
 	opened   opened
 	insecure atomic.Bool // the newest TLS handshake failed, and the log knows
 
@@ -134,7 +135,7 @@ func (e *Endpoint) takeIdle(v *view, check bool) *Conn {
 			return nil
 		}
 		idle := sock.Now() - c.since
-		if c.secure == v.tls && idle <= int64(v.cfg.IdleTimeout) && ((!check && idle < checkAfter) || c.Quiet()) {
+		if c.way == v.way && idle <= int64(v.cfg.IdleTimeout) && ((!check && idle < checkAfter) || c.Quiet()) {
 			c.Reused, c.busy = true, true
 			return c
 		}
@@ -146,14 +147,21 @@ func (e *Endpoint) takeIdle(v *view, check bool) *Conn {
 func (e *Endpoint) dial(v *view) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(e.cluster.ctx, v.cfg.ConnectTimeout)
 	defer cancel()
-	opened, err := e.connect(ctx, v)
+	opened, err := e.connect(ctx, v.way)
 	if err != nil {
 		return nil, err
 	}
 	e.open.Add(1)
-	c := &Conn{Conn: opened, Endpoint: e, secure: v.tls, busy: true}
+	c := &Conn{Conn: opened, Endpoint: e, way: v.way, busy: true}
 	e.opened.add(c)
 	return c, nil
+}
+
+// dropIdle closes the connections that nobody uses, and lets the others end with
+// what they do; last says that none may come back.
+func (e *Endpoint) dropIdle(last bool) {
+	closeAll(e.pool.popAll(last))
+	e.links.retireAll(last)
 }
 
 // closeAll closes connections taken from the pool.

@@ -108,7 +108,8 @@ func (c *Cluster) found(endpoint string, l *lookup, found []resolve.Endpoint) {
 	if found != nil {
 		l.found = found
 	}
-	end := c.install(c.view.Load().cfg, nil)
+	v := c.view.Load()
+	end := c.install(v.cfg, v.way)
 	c.mu.Unlock()
 	end()
 }

@@ -77,15 +77,15 @@ func (e *TLSError) Error() string { return "TLS handshake: " + e.Err.Error() }
 func (e *TLSError) Unwrap() error { return e.Err }
 
 // connect opens a connection for requests, within the context's time.
-func (e *Endpoint) connect(ctx context.Context, v *view) (*sock.Conn, error) {
+func (e *Endpoint) connect(ctx context.Context, w *way) (*sock.Conn, error) {
 	nc, err := e.cluster.dial(ctx, e.network, e.address)
 	if err != nil {
 		return nil, err
 	}
-	if v.tls == nil {
+	if w.tls == nil {
 		return sock.New(nc), nil
 	}
-	c := sock.NewTLS(nc, tls.Client, e.named(v.tls))
+	c := sock.NewTLS(nc, tls.Client, e.named(w.tls))
 	if err := e.handshake(ctx, c.NetConn().(*tls.Conn)); err != nil {
 		c.Close()
 		return nil, err
@@ -94,12 +94,12 @@ func (e *Endpoint) connect(ctx context.Context, v *view) (*sock.Conn, error) {
 }
 
 // connectPlainly is connect for those who read and write by themselves.
-func (e *Endpoint) connectPlainly(ctx context.Context, v *view) (net.Conn, error) {
+func (e *Endpoint) connectPlainly(ctx context.Context, w *way) (net.Conn, error) {
 	nc, err := e.cluster.dial(ctx, e.network, e.address)
-	if err != nil || v.tls == nil {
+	if err != nil || w.tls == nil {
 		return nc, err
 	}
-	t := tls.Client(nc, e.named(v.tls))
+	t := tls.Client(nc, e.named(w.tls))
 	if err := e.handshake(ctx, t); err != nil {
 		nc.Close()
 		return nil, err

@@ -13,6 +13,7 @@ import (
 func clusterConfig(service string, f *configs.Service, v *state.Version) upstream.Config {
 	return upstream.Config{
 		Service: service, Version: v.Name, Endpoints: v.Spec.Endpoints,
+		HTTP2:          f.Upstream.Protocol != configs.H1,
 		TLS:            upstreamTLS(f.Upstream.TLS),
 		ConnectTimeout: f.Upstream.ConnectTimeout, IdleTimeout: f.Upstream.IdleTimeout,
 		MaxConnections: f.Upstream.MaxConnections,
