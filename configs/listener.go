@@ -60,6 +60,9 @@ type Certificate struct {
 type ListenerTimeouts struct {
 	Head time.Duration `yaml:"head"` // from a request's first byte to the end of its head; default 10s
 	Idle time.Duration `yaml:"idle"` // between requests, and between reads of a body; default 75s
+	// Request is for how long a client is waited for in a request's body, all
+	// waits together; over: 408. 0, the default: no limit.
+	Request time.Duration `yaml:"request"`
 }
 
 // ListenerLimits bound what a client may send.
@@ -68,6 +71,10 @@ type ListenerLimits struct {
 	Fields    int  `yaml:"fields"`     // in a request head, over: 431; 8 to 1024, default 128
 	URIBytes  Size `yaml:"uri_bytes"`  // of a request target, over: 414; 256 to head_bytes, default 32KiB
 	BodyBytes Size `yaml:"body_bytes"` // of a request body, over: 413; 0: no limit, the default
+	// MinBodyRate is how many bytes a second a client has to send of a request's
+	// body, over: 408, or to take of a response's, on average over the time that it
+	// is waited for, after 5 s of it. 0: no limit; default 240.
+	MinBodyRate Size `yaml:"min_body_rate"`
 	// Connections is how many may be open at once; more wait in the kernel's
 	// queue, and idle ones make room. 0, the default: what the limit of file
 	// descriptors allows.
@@ -87,7 +94,7 @@ func DefaultListener() Listener {
 		Address:       ":8080",
 		ProxyProtocol: ProxyOff,
 		Timeouts:      ListenerTimeouts{Head: 10 * time.Second, Idle: 75 * time.Second},
-		Limits:        ListenerLimits{HeadBytes: 64 * KiB, Fields: 128, URIBytes: 32 * KiB},
+		Limits:        ListenerLimits{HeadBytes: 64 * KiB, Fields: 128, URIBytes: 32 * KiB, MinBodyRate: 240},
 	}
 }
 

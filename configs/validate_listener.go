@@ -74,6 +74,7 @@ func (c *checker) listenerLimits(path string, l *Listener) {
 	path += ".limits"
 	c.between(path+".head_bytes", int64(l.Limits.HeadBytes), int64(KiB), maxHead)
 	c.between(path+".fields", int64(l.Limits.Fields), 8, 1024)
+	c.between(path+".min_body_rate", int64(l.Limits.MinBodyRate), 0, int64(GiB))
 	c.between(path+".connections", int64(l.Limits.Connections), 0, 10_000_000)
 	c.between(path+".connections_per_client", int64(l.Limits.ConnectionsPerClient), 0, 10_000_000)
 	c.rate(path+".requests_per_client", l.Limits.RequestsPerClient)

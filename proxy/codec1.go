@@ -55,12 +55,22 @@ const (
 // bytes of a body.
 func (c *conn1) startMoving(what uint32) {
 	c.moving.Or(what)
-	c.sock.SetTimeout(c.peer.listener.BodyTimeout)
+	l := c.peer.listener
+	if what == readingBody {
+		c.sock.SetTimeout(c.reading.begin(l, l.RequestTimeout))
+	} else {
+		c.sock.SetTimeout(c.sending.begin(l, 0))
+	}
 }
 
 // stopMoving ends that time: a client that waits for an endpoint is not slow.
 // The other direction, served by another goroutine, may have begun meanwhile.
-func (c *conn1) stopMoving(what uint32) {
+func (c *conn1) stopMoving(what uint32, moved int64) {
+	if what == readingBody {
+		c.reading.end(moved)
+	} else {
+		c.sending.end(moved)
+	}
 	if c.moving.And(^what)&^what != 0 {
 		return
 	}
@@ -73,8 +83,9 @@ func (c *conn1) stopMoving(what uint32) {
 // readBody implements downstream.
 func (c *conn1) readBody() ([]byte, error) {
 	c.startMoving(readingBody)
-	defer c.stopMoving(readingBody)
-	return c.body.Next()
+	data, err := c.body.Next()
+	c.stopMoving(readingBody, int64(len(data)))
+	return data, err
 }
 
 // bodyTrailers implements downstream.
@@ -95,7 +106,7 @@ func (c *conn1) spliceBody(to *upstream.Conn) (total int64, err error) {
 		}
 		c.startMoving(readingBody)
 		n, err := c.sock.Available()
-		c.stopMoving(readingBody)
+		c.stopMoving(readingBody, 0)
 		if err == io.EOF {
 			return total, io.ErrUnexpectedEOF
 		} else if err != nil {
@@ -108,6 +119,7 @@ func (c *conn1) spliceBody(to *upstream.Conn) (total int64, err error) {
 		moved, err := to.Splice(c.sock, min(left, n, splicePiece), &c.limIn)
 		c.x.endpointRests(to)
 		c.body.Skip(moved)
+		c.reading.moved += moved
 		total += moved
 		if err != nil {
 			return total, errEndpointGone
@@ -224,8 +236,9 @@ func (c *conn1) splice(from *upstream.Conn, n int64) (int64, error) {
 	}
 	c.x.restEndpoint()
 	c.startMoving(writing)
-	defer c.stopMoving(writing)
-	return c.sock.Splice(from.Conn, min(n, here), &c.limOut)
+	moved, err := c.sock.Splice(from.Conn, min(n, here), &c.limOut)
+	c.stopMoving(writing, moved)
+	return moved, err
 }
 
 // finish implements downstream.
@@ -248,10 +261,20 @@ func (c *conn1) flush() error {
 
 // send writes to the client, who has the body timeout to take it.
 func (c *conn1) send(p []byte) error {
+	if c.last {
+		c.sock.LastWrite(p)
+		return nil
+	}
 	c.startMoving(writing)
-	defer c.stopMoving(writing)
-	_, err := c.sock.Write(p)
+	n, err := c.sock.Write(p)
+	c.stopMoving(writing, int64(n))
 	return err
+}
+
+// lastWord implements lastWriter.
+func (c *conn1) lastWord() bool {
+	c.last = c.sock.TimedOut()
+	return c.last
 }
 
 // hijack implements tunneler.

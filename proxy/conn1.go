@@ -30,12 +30,15 @@ type conn1 struct {
 	limIn, limOut io.LimitedReader // what splice reads through, a direction each
 	moving        atomic.Uint32    // what the client is waited for: readingBody, writing or both
 
+	reading, sending patience // with the client, in the bodies of the request under way
+
 	from     *listener
 	state    connState
 	idleAt   atomic.Int64 // when it last began to wait for a request, by sock.Now
 	evicted  atomic.Bool  // to make room, while it was idle
 	onBytes  func() bool  // handle, made once
 	after    next         // what follows when handle has returned false
+	last     bool         // the client's time is over, and one answer is written all the same
 	headRead bool         // the head of x's request was read, and the rest is to be
 	served   int          // requests begun
 	hijacked bool
@@ -198,6 +201,7 @@ func (c *conn1) answer() next {
 	x := c.x
 	c.headRead = false
 	c.served++
+	c.reading, c.sending = patience{}, patience{}
 	c.sock.SetTimeout(0)
 	if c.state.stopping() {
 		x.req.Close = true

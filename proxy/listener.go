@@ -37,8 +37,15 @@ type ListenerConfig struct {
 	HeadTimeout time.Duration // from a request's first byte to the end of its head; 10 s
 	IdleTimeout time.Duration // without a request; 75 s
 	BodyTimeout time.Duration // without a byte moving in a body, either way; 60 s
-	BodyBytes   int64         // longest request body; 0: no limit
-	Limits      h1.Limits     // of request heads; those of responses are h1.DefaultLimits
+	// RequestTimeout is for how long a client is waited for in a request's body,
+	// all waits together; 0: no limit.
+	RequestTimeout time.Duration
+	// MinBodyRate is how many bytes a second a client has to send of a request's
+	// body, or to take of a response's, on average over the time that it is waited
+	// for, after 5 s of it; 0: no limit.
+	MinBodyRate int64
+	BodyBytes   int64     // longest request body; 0: no limit
+	Limits      h1.Limits // of request heads; those of responses are h1.DefaultLimits
 
 	// ProxyProtocol says whether trusted proxies tell whose connection it is.
 	ProxyProtocol ProxyMode

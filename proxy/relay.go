@@ -212,8 +212,24 @@ func (x *exchange) replyFailure() {
 		x.reply(413, "The request's body is longer than this server takes.\n")
 	case errors.As(x.failure.err, &malformed):
 		x.reply(malformed.Status, "The request's body is malformed: "+malformed.Reason+".\n")
+	case x.pump.client != nil && x.hasLastWord():
+		x.srv.stats.Refused(408)
+		x.reply(408, "The request's body didn't come in time.\n")
 	default:
 		x.outcome.Flags |= stats.Aborted
 		x.aborted = true
 	}
+}
+
+// lastWriter is a downstream that can still write where the client let it time
+// out.
+type lastWriter interface {
+	// lastWord reports whether it has timed out, and lets one answer pass.
+	lastWord() bool
+}
+
+// hasLastWord reports whether the client took too long, and can be told.
+func (x *exchange) hasLastWord() bool {
+	l, ok := x.down.(lastWriter)
+	return ok && l.lastWord()
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -47,10 +46,12 @@ type stream2 struct {
 	readable, writable alarm
 
 	// What the goroutine that reads the body owns.
-	held   *chunk // that readBody returned last
-	heldAt int    // how much of it a tunnel has taken
+	reading patience
+	held    *chunk // that readBody returned last
+	heldAt  int    // how much of it a tunnel has taken
 
 	// What the goroutine of the exchange owns.
+	sending patience
 	out     []byte // frames of the head, and behind them what waits of the body
 	headLen int    // of the head in out
 	left    int64  // of the body, to be sent; -1: not known
@@ -371,12 +372,15 @@ func (s *stream2) readBody() ([]byte, error) {
 			return nil, s.failure
 		case len(s.body.list) > 0:
 			s.held = s.body.take()
+			s.reading.moved += int64(s.held.n)
 			return s.held.bytes(), nil
 		case s.complete():
 			return nil, io.EOF
 		}
 		c.mu.Unlock()
-		in := s.readable.wait(s.bodyTime())
+		l := s.conn.peer.listener
+		in := s.readable.wait(s.reading.begin(l, l.RequestTimeout))
+		s.reading.end(0)
 		c.mu.Lock()
 		if !in {
 			s.resetCode = h2.Cancel
@@ -384,9 +388,6 @@ func (s *stream2) readBody() ([]byte, error) {
 		}
 	}
 }
-
-// bodyTime is how long the client may pause in a body.
-func (s *stream2) bodyTime() time.Duration { return s.conn.peer.listener.BodyTimeout }
 
 // bodyTrailers implements downstream.
 func (s *stream2) bodyTrailers() []head.Field {

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"time"
-
 	"sluice/proxy/buffer"
 	"sluice/proxy/h2"
 	"sluice/proxy/h2/hpack"
@@ -136,7 +134,10 @@ func (s *stream2) send(frames, data []byte, end bool) error {
 			c.mu.Unlock()
 			return s.failure
 		}
-		if s.queue(&frames, &data, end) {
+		before := len(data)
+		queued := s.queue(&frames, &data, end)
+		s.sending.moved += int64(before - len(data))
+		if queued {
 			break
 		}
 		flush := c.beginFlush()
@@ -144,7 +145,8 @@ func (s *stream2) send(frames, data []byte, end bool) error {
 		if flush {
 			c.flush()
 		}
-		in := s.writable.wait(s.sendTime())
+		in := s.writable.wait(s.sending.begin(c.peer.listener, 0))
+		s.sending.end(0)
 		c.mu.Lock()
 		if !in && s.failure == nil {
 			s.resetCode = h2.Cancel
@@ -242,6 +244,3 @@ func (s *stream2) ends(data, n int, end bool) bool {
 	s.LocalEnd = true
 	return true
 }
-
-// sendTime is how long the client may take to open its window.
-func (s *stream2) sendTime() (d time.Duration) { return s.bodyTime() }

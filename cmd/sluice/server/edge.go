@@ -15,6 +15,7 @@ func setEdge(c *proxy.ListenerConfig, l *configs.Listener) {
 		configs.ProxyOff: proxy.ProxyOff, configs.ProxyAccept: proxy.ProxyAccept, configs.ProxyRequire: proxy.ProxyRequire,
 	}[l.ProxyProtocol]
 	c.Connections, c.ConnectionsPerClient = l.Limits.Connections, l.Limits.ConnectionsPerClient
+	c.RequestTimeout, c.MinBodyRate = l.Timeouts.Request, int64(l.Limits.MinBodyRate)
 	c.ClientRate = rate(l.Limits.RequestsPerClient)
 	if l.TLS != nil {
 		c.HSTS = l.TLS.HSTS.String()
