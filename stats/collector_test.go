@@ -14,7 +14,9 @@ import (
 
 // busy returns a registry with a bit of everything.
 func busy() *Registry {
-	r := newRegistry(Options{Describe: func(_, version string) (Description, bool) {
+	expires := time.Unix(2000000000, 0)
+	certificates := func() []Certificate { return []Certificate{{"edge", "web.test", expires}, {"edge\xff", "\xff", expires}} }
+	r := newRegistry(Options{Certificates: certificates, Describe: func(_, version string) (Description, bool) {
 		return Description{Weight: 95, Commit: "3f2a9c1", Shape: "12\xff"}, version != "gone"
 	}})
 	v := r.Version("web", "v1")
@@ -32,6 +34,8 @@ func busy() *Registry {
 	r.Version("web", "gone").PinMoved(0)
 	r.Version("web", "idle")
 	r.NoRoute("edge\xff")
+	r.HandshakeFailed("edge")
+	r.CertificateReloadFailed()
 	r.Refused(431)
 	r.OverrideIgnored("expired")
 	r.Reloaded()
@@ -95,6 +99,16 @@ sluice_no_route_requests_total{listener="edge�"} 1
 # HELP sluice_refused_requests_total Malformed or oversized requests, by the status with which they were refused.
 # TYPE sluice_refused_requests_total counter
 sluice_refused_requests_total{status="431"} 1
+# HELP sluice_certificate_expiry_seconds When a certificate expires, in seconds since 1970.
+# TYPE sluice_certificate_expiry_seconds gauge
+sluice_certificate_expiry_seconds{listener="edge",name="web.test"} 2e+09
+sluice_certificate_expiry_seconds{listener="edge�",name="�"} 2e+09
+# HELP sluice_certificate_reload_failures_total Changed certificates that could not be taken, and ones that could not be obtained.
+# TYPE sluice_certificate_reload_failures_total counter
+sluice_certificate_reload_failures_total 1
+# HELP sluice_tls_handshake_failures_total TLS handshakes with clients that failed.
+# TYPE sluice_tls_handshake_failures_total counter
+sluice_tls_handshake_failures_total{listener="edge"} 1
 # HELP sluice_table_revision Revision of the desired state that the routing table shows.
 # TYPE sluice_table_revision gauge
 sluice_table_revision 3

@@ -63,6 +63,9 @@ type ProcessStats struct {
 	ReloadFailures  uint64            `json:"reload_failures"`
 	StatePending    int64             `json:"state_pending"`
 	TableRevision   uint64            `json:"table_revision"`
+
+	HandshakeFailures   map[string]uint64 `json:"handshake_failures"`   // by listener
+	CertificateFailures uint64            `json:"certificate_failures"` // to take or obtain one
 }
 
 // Process returns what was counted that no version answers for.
@@ -83,6 +86,9 @@ func (r *Registry) Process() ProcessStats {
 		ReloadFailures:  p.reloadFailures.Load(),
 		StatePending:    p.statePending.Load(),
 		TableRevision:   p.tableRevision.Load(),
+
+		HandshakeFailures:   p.tls.handshakeFailures.counts(),
+		CertificateFailures: p.tls.certificateFailures.Load(),
 	}
 }
 

@@ -15,13 +15,13 @@ type Certificate struct {
 
 // tlsCounts counts what goes wrong with TLS.
 type tlsCounts struct {
-	reloadFailures    atomic.Uint64
-	handshakeFailures named
+	certificateFailures atomic.Uint64
+	handshakeFailures   named
 }
 
 // CertificateReloadFailed counts changed certificates that could not be taken,
 // and ones that could not be obtained.
-func (r *Registry) CertificateReloadFailed() { r.process.tls.reloadFailures.Add(1) }
+func (r *Registry) CertificateReloadFailed() { r.process.tls.certificateFailures.Add(1) }
 
 // HandshakeFailed counts a TLS handshake with a client that failed.
 func (r *Registry) HandshakeFailed(listener string) { r.process.tls.handshakeFailures.count(listener) }
@@ -46,8 +46,9 @@ func (d *tlsDescs) all() []*prometheus.Desc {
 
 // send sends the metrics.
 func (d *tlsDescs) send(ch chan<- prometheus.Metric, r *Registry) {
-	count(ch, d.reloadFailures, r.process.tls.reloadFailures.Load())
-	for listener, n := range r.process.tls.handshakeFailures.counts() {
+	p := r.Process()
+	count(ch, d.reloadFailures, p.CertificateFailures)
+	for listener, n := range p.HandshakeFailures {
 		count(ch, d.handshakeFailures, n, listener)
 	}
 	if r.opts.Certificates == nil {

@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 //	status N COMMAND…         runs a command that must exit with N
 //	get URL [NAME:VALUE…]     prints the body of a GET
 //	capture NAME              keeps the last output in the environment
+//	certify NAME…             writes ca.pem, and NAME.pem and NAME.key of its
+//	                          authority; a NAME that begins with "old" has expired
 //	grant FILE NAME=ROLE…     writes a token file, and the tokens to the environment
 //	$V1 $V2 $V3               addresses of servers that answer "v1", "v2", "v3"
 //	$PROXY $SLUICE_ADMIN      where the proxy is to listen
@@ -37,7 +39,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               setUp,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await": await, "status": status, "get": get, "capture": capture, "grant": grant,
+			"await": await, "status": status, "get": get, "capture": capture, "grant": grant, "certify": certify,
 		},
 	})
 }
