@@ -15,7 +15,9 @@ import (
 // busy returns a registry with a bit of everything.
 func busy() *Registry {
 	expires := time.Unix(2000000000, 0)
-	certificates := func() []Certificate { return []Certificate{{"edge", "web.test", expires}, {"edge\xff", "\xff", expires}} }
+	certificates := func() []Certificate {
+		return []Certificate{{"edge", "web.test", expires}, {"edge\xff", "\xff", expires}}
+	}
 	r := newRegistry(Options{Certificates: certificates, Describe: func(_, version string) (Description, bool) {
 		return Description{Weight: 95, Commit: "3f2a9c1", Shape: "12\xff"}, version != "gone"
 	}})
