@@ -37,6 +37,9 @@ func IsChallenge(negotiated string) bool { return negotiated == challengeProto }
 // loadTime bounds how long a start waits for certificates from storage.
 const loadTime = 5 * time.Second
 
+// stopTime bounds how long a stop waits for the library.
+const stopTime = 2 * time.Second
+
 // manager obtains and renews the certificates of one server. The library does
 // the work; what it keeps is under ACME.Storage.
 type manager struct {
@@ -135,10 +138,18 @@ func (m *manager) start(addr net.Addr) error {
 	return err
 }
 
-// stop ends what start began.
+// stop ends what start began. It does not wait long for an authority that hangs.
 func (m *manager) stop() {
 	m.cancel()
-	m.cache.Stop()
+	done := make(chan struct{})
+	go func() {
+		m.cache.Stop()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(stopTime):
+	}
 }
 
 // manages reports whether a name is one of the manager's.

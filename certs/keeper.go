@@ -69,11 +69,9 @@ func (k *Keeper) Close() {
 }
 
 // Open returns the source of a Config: the one that is open, if there is one of
-// the very same Config, or a new one.
+// the very same Config, or a new one. Open and Keep are one caller's at a time.
 func (k *Keeper) Open(c Config) (*Source, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, s := range k.sources {
+	for _, s := range k.all() {
 		if reflect.DeepEqual(s.config, c) {
 			return s, nil
 		}
@@ -82,9 +80,19 @@ func (k *Keeper) Open(c Config) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	k.mu.Lock()
 	k.sources = append(k.sources, s)
+	k.mu.Unlock()
 	k.follow()
 	return s, nil
+}
+
+// all returns the sources as they are now. Nobody waits for files, which may be
+// on a network, with the mutex held.
+func (k *Keeper) all() []*Source {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.sources)
 }
 
 // Keep closes all sources but these.
@@ -110,10 +118,8 @@ func (k *Keeper) Keep(used ...*Source) {
 // Expiries returns when each certificate ends, the soonest of each server and
 // name alone.
 func (k *Keeper) Expiries() []Expiry {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	var all []Expiry
-	for _, s := range k.sources {
+	for _, s := range k.all() {
 		all = append(all, s.expiries()...)
 	}
 	slices.SortFunc(all, func(a, b Expiry) int {
@@ -166,13 +172,11 @@ func (k *Keeper) run(ctx context.Context) {
 // look looks at the files of all sources, and reports whether nothing is left to
 // look at again soon.
 func (k *Keeper) look() bool {
-	k.mu.Lock()
 	rests := true
-	for _, s := range k.sources {
+	for _, s := range k.all() {
 		rests = s.look() && rests
 		s.watchTime()
 	}
-	k.mu.Unlock()
 	// A notice is bound to a directory, and a swapped link leads to another.
 	k.watch()
 	return rests
@@ -186,8 +190,7 @@ func (k *Keeper) watch() {
 		return
 	}
 	wanted := map[string]bool{}
-	k.mu.Lock()
-	for _, s := range k.sources {
+	for _, s := range k.all() {
 		for _, path := range s.config.paths() {
 			wanted[filepath.Dir(path)] = true
 			if resolved, err := filepath.EvalSymlinks(path); err == nil {
@@ -195,7 +198,6 @@ func (k *Keeper) watch() {
 			}
 		}
 	}
-	k.mu.Unlock()
 	for _, dir := range k.notices.WatchList() {
 		if !wanted[dir] {
 			_ = k.notices.Remove(dir) // it may have gone already

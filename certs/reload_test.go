@@ -150,9 +150,7 @@ func TestThePollFindsChanges(t *testing.T) {
 	k, logs := keeper(t, f.options())
 	s := open(t, k, Config{Name: "edge", Pairs: []Pair{a.pair(dir, "web", "first.test")}})
 	f.round(t)
-	k.mu.Lock() // the look waits
 	_ = k.notices.Remove(dir)
-	k.mu.Unlock()
 	a.pair(dir, "web", "second.test")
 	await(t, "the change", func() bool {
 		select {

@@ -19,8 +19,9 @@ type Source struct {
 	inner  atomic.Pointer[tls.Config]
 	acme   *manager // nil: certificates come from files alone
 
-	// What follows is the keeper's, under its mutex.
-	loaded  *loaded
+	loaded atomic.Pointer[loaded]
+
+	// What follows is the goroutine's that follows the files.
 	files   *contents         // that loaded was made from
 	taken   [sha256.Size]byte // the sum of the newest files that were taken or refused
 	pending [sha256.Size]byte // of those seen at the newest look, if they differ
@@ -32,10 +33,11 @@ type Source struct {
 func newSource(k *Keeper, c Config) (*Source, error) {
 	s := &Source{keeper: k, config: c, files: c.read()}
 	s.taken = s.files.sum
-	var err error
-	if s.loaded, err = load(&s.config, s.files); err != nil {
+	l, err := load(&s.config, s.files)
+	if err != nil {
 		return nil, err
 	}
+	s.loaded.Store(l)
 	if c.ACME != nil {
 		if s.acme, err = newManager(c.ACME, k.log, k.opt.Failed); err != nil {
 			return nil, err
@@ -68,7 +70,8 @@ func (s *Source) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 
 // serve puts what was loaded in force for the handshakes that begin from now on.
 func (s *Source) serve() {
-	certs, faults := stapled(&s.config, s.loaded.certs, s.files, s.keeper.now())
+	l := s.loaded.Load()
+	certs, faults := stapled(&s.config, l.certs, s.files, s.keeper.now())
 	if err := errors.Join(faults...); err == nil {
 		s.stale = ""
 	} else if s.stale != err.Error() {
@@ -81,8 +84,8 @@ func (s *Source) serve() {
 		NextProtos: s.config.NextProtos, Time: s.keeper.opt.Now,
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return s.choose(choose, hello) },
 	}
-	if s.loaded.clientCAs != nil {
-		inner.ClientCAs, inner.ClientAuth = s.loaded.clientCAs, tls.RequireAndVerifyClientCert
+	if l.clientCAs != nil {
+		inner.ClientCAs, inner.ClientAuth = l.clientCAs, tls.RequireAndVerifyClientCert
 		if s.config.ClientAuth == Request {
 			inner.ClientAuth = tls.VerifyClientCertIfGiven
 		}
@@ -132,7 +135,8 @@ func (s *Source) take(files *contents) {
 			zap.String("listener", s.config.Name), zap.Error(err))
 		return
 	}
-	s.loaded, s.files, s.doubts = next, files, nil
+	s.loaded.Store(next)
+	s.files, s.doubts = files, nil
 	s.serve()
 	names := make([]string, len(next.certs))
 	for i, cert := range next.certs {
@@ -145,9 +149,9 @@ func (s *Source) take(files *contents) {
 // come, and takes back OCSP responses that have run out.
 func (s *Source) watchTime() {
 	now := s.keeper.now()
-	said := s.doubts
-	s.doubts = make([]string, len(s.loaded.certs))
-	for i, cert := range s.loaded.certs {
+	said, certs := s.doubts, s.loaded.Load().certs
+	s.doubts = make([]string, len(certs))
+	for i, cert := range certs {
 		s.doubts[i] = doubt(cert.Leaf, now)
 		if s.doubts[i] != "" && (i >= len(said) || said[i] != s.doubts[i]) {
 			s.keeper.log.Warn("a doubt about a certificate", zap.String("listener", s.config.Name),
@@ -168,7 +172,7 @@ func (s *Source) expiries() []Expiry {
 	add := func(leaf *x509.Certificate) {
 		all = append(all, Expiry{s.config.Name, nameOf(leaf), leaf.NotAfter})
 	}
-	for _, cert := range s.loaded.certs {
+	for _, cert := range s.loaded.Load().certs {
 		add(cert.Leaf)
 	}
 	if s.acme != nil {

@@ -41,8 +41,8 @@ func certsConfig(name string, t *configs.TLS, protocols []string) certs.Config {
 }
 
 // secure opens the certificates of a file's listeners and gives their
-// configurations to all, which is in the file's order. Of those that are new, keepCertificates
-// must take over some, or they are closed.
+// configurations to all, which is in the file's order. What is open and not in
+// force at the next keepCertificates is closed by that.
 func (s *Server) secure(file *configs.File, all []proxy.ListenerConfig) ([]*certs.Source, error) {
 	var sources []*certs.Source
 	for i := range file.Listeners {
