@@ -285,8 +285,18 @@ func (c *conn1) hijack() (tunnelEnd, *buffer.Buffer) {
 }
 
 // watch implements downstream: the connection is not read while an endpoint
-// answers, so that nothing tells that the client has gone.
-func (c *conn1) watch(aborter) {}
+// answers, so that only the sweeper can tell that the client has gone. While the
+// client sends a body, the connection is read.
+func (c *conn1) watch(up aborter) {
+	conn, ok := up.(*upstream.Conn)
+	switch {
+	case !ok:
+	case c.x.streamed:
+		conn.WaitsFor(nil)
+	default:
+		conn.WaitsFor(c.sock)
+	}
+}
 
 // gone implements downstream.
-func (c *conn1) gone() bool { return false }
+func (c *conn1) gone() bool { return c.sock.Left() }

@@ -99,12 +99,14 @@ func (x *exchange) shield() *routing.Version {
 // where none is to be asked.
 func (x *exchange) askAnother() bool {
 	switch {
+	case x.failure.kind == faultClient:
+		return false
 	case x.instead.reason == routing.AssetFallback:
 		x.endVersion(0)
 		return x.askForAsset()
 	case x.failure.kind == faultMissing:
 		return x.askForAsset()
-	case x.failure.kind == faultClient || x.streamed || x.informed || x.instead.reason != 0:
+	case x.streamed || x.informed || x.instead.reason != 0:
 		return false
 	}
 	v := x.shield()
@@ -222,7 +224,7 @@ func (x *exchange) leaveOwn(flags stats.Flags) {
 // asset. Nobody may keep it, for the next deploy may bring what is missing.
 func (x *exchange) answerMiss() bool {
 	i := &x.instead
-	if i.own == nil {
+	if i.own == nil || x.failure.kind == faultClient {
 		return false
 	}
 	if i.reason == 0 {

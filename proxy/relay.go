@@ -146,6 +146,9 @@ func (x *exchange) restEndpoint() {
 func (x *exchange) endRelay(r relayResult) {
 	x.endPump()
 	x.delist()
+	if r == relayTruncated && x.down.gone() {
+		r = relayClientGone
+	}
 	outcome := upstream.Done
 	switch {
 	case r == relayTruncated && x.stream.closing.Load():

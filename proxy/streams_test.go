@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -303,4 +306,85 @@ func TestClosingRacesWithTheEnd(t *testing.T) {
 	if answer := r.exchangeRaw(get("/", closing)); statuses(answer) != "426" {
 		t.Errorf("answered %q", answer)
 	}
+}
+
+// TestStreamsOverHTTP2: a client whose stream is closed is told to open another
+// connection.
+func TestStreamsOverHTTP2(t *testing.T) {
+	b := newRecorder(t, nil)
+	b.answer = func(c net.Conn, m *message) bool {
+		if m.target != "/events" {
+			_, err := io.WriteString(c, response(200, "ok"))
+			return err == nil
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\n")
+		io.Copy(io.Discard, c)
+		return false
+	}
+	r := newRig(t, map[string]string{"v1": b.addr}, h2c)
+	c := client2(t, nil)
+	res, err := c.Get("http://" + r.addr + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	expect(t, res.Body, "data: a\n\n")
+	eventually(t, "the events last", func() bool { return r.listed() == 1 })
+	r.closeAll(0)
+	if rest, err := io.ReadAll(res.Body); err == nil || len(rest) > 0 {
+		t.Errorf("the events end by %q, %v", rest, err)
+	}
+	reused := true
+	trace := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
+	req, _ := http.NewRequestWithContext(trace, "GET", "http://"+r.addr+"/", nil)
+	if res, body := r.do(c, req); res.StatusCode != 200 || body != "ok" || reused {
+		t.Errorf("the next request: %d %q, on the old connection: %v", res.StatusCode, body, reused)
+	}
+	if s := r.of("v1"); s.StreamsClosed != 1 || len(s.UpstreamErrors) > 0 {
+		t.Errorf("counted %+v", s)
+	}
+}
+
+// TestInsteadOverHTTP2: the shield and the asset fallback are the same for every
+// protocol, and a client that leaves meanwhile leaves nothing behind.
+func TestInsteadOverHTTP2(t *testing.T) {
+	asked := make(chan bool, 1)
+	v1 := newRecorder(t, nil)
+	v1.answer = func(c net.Conn, m *message) bool {
+		if m.target == "/assets/slow" {
+			asked <- true
+			io.Copy(io.Discard, c)
+			return false
+		}
+		_, err := io.WriteString(c, response(200, "v1"))
+		return err == nil
+	}
+	v2 := newRecorder(t, func(c net.Conn, m *message) bool {
+		status := 503
+		if strings.HasPrefix(m.target, "/assets") {
+			status = 404
+		}
+		_, err := io.WriteString(c, response(status, "v2"))
+		return err == nil
+	})
+	r := newRig(t, map[string]string{"v1": v1.addr, "v2": v2.addr}, shield(), assets("/assets"), h2c, func(r *rig) { r.upstream.Outlier.Disabled = true })
+	c := client2(t, nil)
+	for _, path := range []string{"/page", "/assets/a.js"} {
+		if res, body := r.get(c, path, "Cookie", strings.TrimPrefix(onV2, "Cookie: ")); res.StatusCode != 200 || body != "v1" {
+			t.Errorf("%s: %d %q", path, res.StatusCode, body)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	req, _ := http.NewRequestWithContext(ctx, "GET", "http://"+r.addr+"/assets/slow", nil)
+	req.Header.Set("Cookie", strings.TrimPrefix(onV2, "Cookie: "))
+	go func() { <-asked; cancel() }()
+	if _, err := c.Do(req); err == nil {
+		t.Error("a request that was cancelled was answered")
+	}
+	r.counted("v1", 3, "asset_fallback", 2)
+	r.counted("v2", 3, "pin", 3)
+	if n := r.of("v1").Aborted; n != 1 {
+		t.Errorf("%d counted as aborted", n)
+	}
+	eventually(t, "no connection stays in use", func() bool { return r.clusters["v1"].InUse()+r.clusters["v2"].InUse() == 0 })
 }

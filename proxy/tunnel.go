@@ -54,6 +54,7 @@ func (x *exchange) tunnel() {
 	x.keepForLog()
 	client, early := t.hijack()
 	x.up.In.Drop()
+	x.up.WaitsFor(nil) // a client that ends its direction has not left
 	down := flow{dst: client, src: x.up.Conn, b: &x.up.In, idle: x.target.Settings.TunnelIdle, stream: &x.stream}
 	up := flow{dst: x.up.Conn, src: client, b: early, idle: down.idle, stream: down.stream}
 	if webSocket {

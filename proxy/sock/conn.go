@@ -47,6 +47,10 @@ type Conn struct {
 	drained     bool          // the last read took all that had arrived
 	blind       atomic.Uint32 // how a wait of Each stands; see the blind constants
 
+	client atomic.Pointer[Conn] // for whom this one is waited for; see WaitsFor
+	left   atomic.Bool          // the peer has left while another connection was waited for
+	seenAt int64                // deadline at the sweeper's last look for that; guarded by shard.mu
+
 	shard    *shard
 	index    int          // place in shard.conns; guarded by shard.mu
 	deadline atomic.Int64 // Now() by which something must have happened; 0: no limit; expired: it has not

@@ -57,3 +57,29 @@ func look(fd uintptr) error {
 	}
 	return nil
 }
+
+// pollRDHUP is reported when the peer has ended its direction (poll(2)).
+const pollRDHUP = 0x2000
+
+// Also reported: an error, as after a reset, and an end of both directions.
+const pollErrHup = 0x8 | 0x10
+
+// peerEnded reports whether the peer has ended its direction of a connection. Of
+// what is sealed nobody can tell here whether unread bytes are more than the
+// farewell of TLS; of what is plain, unread bytes are a request that came before
+// the end.
+func peerEnded(fd uintptr, sealed bool) bool {
+	poll := struct {
+		fd              int32
+		events, revents int16
+	}{fd: int32(fd), events: pollRDHUP}
+	var now syscall.Timespec
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&poll)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	switch {
+	case errno != 0 || n == 0:
+		return false
+	case sealed || poll.revents&pollErrHup != 0:
+		return true
+	}
+	return atEnd(fd)
+}

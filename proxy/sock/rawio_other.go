@@ -25,3 +25,7 @@ func look(fd uintptr) error {
 	_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	return err
 }
+
+// peerEnded reports whether the peer has ended its direction of a connection, as far
+// as one can see without poll(2): nothing may be unread.
+func peerEnded(fd uintptr, _ bool) bool { return atEnd(fd) }

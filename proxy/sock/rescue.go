@@ -26,6 +26,7 @@ func (s *shard) rescue() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.conns {
+		c.findLeft()
 		state := c.blind.Load()
 		switch {
 		case state != waiting && state != suspect:
