@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,9 @@ import (
 	"sluice/admin"
 	"sluice/admin/api"
 	"sluice/admin/client"
+	"sluice/certs"
 	"sluice/configs"
+	"sluice/proxy"
 )
 
 // authority signs the certificates of a test; its own is ca.pem in dir.
@@ -321,5 +324,53 @@ func TestDoubtsAboutCertificatesAreTold(t *testing.T) {
 	s := start(t, path, Options{})
 	if n := s.logged("a doubt about the file"); n != 2 {
 		t.Errorf("%d doubts were logged", n)
+	}
+}
+
+func TestWhatTheFileSaysOfTLSIsTranslated(t *testing.T) {
+	dir := t.TempDir()
+	a := newAuthority(t, dir)
+	a.server("web", "web.test")
+	path := write(t, dir, `listeners:
+  - {name: plain, address: "127.0.0.1:0"}
+  - name: edge
+    address: "127.0.0.1:0"
+    tls:
+      certificates: [{cert: web.pem, key: web.key, ocsp: web.pem}]
+      client_ca: ca.pem
+      client_auth: request
+      min_version: 1.3
+      acme: {domains: [Shop.Test], challenge: http, ca_root: ca.pem}`, "state: {path: data/sluice.db}", web(t, 100, 0))
+	file, err := configs.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	want := certs.Config{
+		Name: "edge", Pairs: []certs.Pair{{Cert: in("web.pem"), Key: in("web.key"), OCSP: in("web.pem")}},
+		ClientCA: in("ca.pem"), ClientAuth: certs.Request, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"},
+		ACME: &certs.ACME{
+			Domains: []string{"shop.test"}, Directory: "https://acme-v02.api.letsencrypt.org/directory",
+			Storage: in("data/acme"), CARoot: in("ca.pem"), HTTP: true,
+		},
+	}
+	if got := certsConfig("edge", file.Listeners[1].TLS, []string{"h2"}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// HTTP-01 comes to port 80, which leads to a listener without TLS.
+func TestValidationsByHTTPComeToAPlainListener(t *testing.T) {
+	listeners := []proxy.ListenerConfig{{Name: "secure", TLS: new(tls.Config)}, {Name: "unix"}, {Name: "a"}, {Name: "b"}}
+	addrs := map[string]net.Addr{
+		"secure": &net.TCPAddr{Port: 443}, "unix": &net.UnixAddr{Name: "/run/a.sock"}, "a": &net.TCPAddr{Port: 8080}, "b": &net.TCPAddr{Port: 80},
+	}
+	for n, want := range map[int]string{4: ":80", 3: ":8080"} {
+		if got := plainAddr(listeners[:n], addrs); got == nil || got.String() != want {
+			t.Errorf("of %d: %v, want %s", n, got, want)
+		}
+	}
+	if got := plainAddr(listeners[:2], addrs); got != nil {
+		t.Errorf("got %v", got)
 	}
 }
