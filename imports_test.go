@@ -62,6 +62,10 @@ var rules = []rule{
 		why: "plain types, that everything may import",
 	},
 	{
+		from: "sluice/proxy/accesslog", forbid: []string{"sluice/...", "net"},
+		why: "a line is made of plain values, of whatever protocol",
+	},
+	{
 		from: "sluice/proxy/proxyproto", forbid: []string{"sluice/...", "net", "net/http/...", "os/...", "syscall", "time"},
 		why: "a wire format has no sockets and no clock",
 	},

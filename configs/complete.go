@@ -25,6 +25,7 @@ func (f *File) complete(c *checker) {
 		}
 	}
 	f.beside(&f.State.Path)
+	f.beside(&f.Log.Access.File)
 	for i := range f.Listeners {
 		f.completeTLS(f.Listeners[i].TLS)
 	}

@@ -117,6 +117,29 @@ const (
 
 func (AccessMode) values() []string { return []string{"off", "errors", "sampled", "all"} }
 
+// AccessFormat is how a line of the access log looks.
+type AccessFormat string
+
+// The formats: a JSON object, or Apache's lines.
+const (
+	AccessJSON     AccessFormat = "json"
+	AccessCommon   AccessFormat = "common"
+	AccessCombined AccessFormat = "combined" // with Referer and User-Agent
+)
+
+func (AccessFormat) values() []string { return []string{"json", "common", "combined"} }
+
+// AccessField is a member of a JSON line of the access log.
+type AccessField string
+
+func (AccessField) values() []string {
+	return []string{
+		"level", "ts", "msg", "listener", "client", "method", "host", "path", "proto", "tls", "status",
+		"took", "connect", "wait", "body", "bytes_in", "bytes_out", "service", "version", "reason", "endpoint", "retries",
+		"cut_off", "shielded_from", "shielded_status", "fallback_from", "failure", "trace_id", "user_agent", "referer", "query",
+	}
+}
+
 // First is how a session without a pin gets its first version.
 type First string
 

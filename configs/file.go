@@ -46,7 +46,7 @@ func DefaultFile() File {
 	return File{
 		Admin:        Admin{Address: "127.0.0.1:9900", ClientRole: Viewer},
 		State:        State{Backend: Bolt, Path: "sluice.db", Etcd: EtcdStore{Prefix: "/sluice/"}},
-		Log:          Log{Level: Info, Format: JSON, Access: AccessLog{Mode: AccessErrors, Sample: 0.01}},
+		Log:          Log{Level: Info, Format: JSON, Access: AccessLog{Mode: AccessErrors, Sample: 0.01, Format: AccessJSON}},
 		Overload:     Overload{Target: 20 * time.Millisecond},
 		GracefulStop: 30 * time.Second,
 		Upgrade:      DefaultUpgrade(),
@@ -102,14 +102,6 @@ type Log struct {
 	Level  LogLevel  `yaml:"level"`  // default info
 	Format LogFormat `yaml:"format"` // default json
 	Access AccessLog `yaml:"access"`
-}
-
-// AccessLog is which requests are logged.
-type AccessLog struct {
-	Mode AccessMode `yaml:"mode"` // default errors
-	// Sample is the share, 0 to 1, of requests that the mode sampled keeps.
-	// Default 0.01.
-	Sample float64 `yaml:"sample"`
 }
 
 // Override is who may choose a version by a signed token.

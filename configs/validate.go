@@ -14,7 +14,7 @@ func (f *File) validate(c *checker) {
 	f.validateAdmin(c)
 	f.validateState(c)
 	f.validateUpgrade(c)
-	c.share("log.access.sample", f.Log.Access.Sample)
+	f.validateAccessLog(c)
 	c.overload("overload", f.Overload)
 	f.validateOverride(c)
 	f.validateRoutes(c)

@@ -4,8 +4,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"go.uber.org/zap"
-
+	"sluice/proxy/accesslog"
+	"sluice/proxy/head"
 	"sluice/routing"
 )
 
@@ -23,21 +23,25 @@ const (
 // AccessLog is what is logged of requests, and where.
 type AccessLog struct {
 	Mode   AccessMode
-	Sample float64     // share of the requests that AccessSampled logs, from 0 to 1
-	Log    *zap.Logger // nil: the server's
+	Sample float64 // share of the requests that AccessSampled logs, from 0 to 1
+	Layout accesslog.Layout
+	// Write takes a line, which is its own until it returns. It must not wait,
+	// for a request does. Nil: nothing is logged.
+	Write func(line []byte)
 }
 
 // accessLog decides which requests are logged and logs them.
 type accessLog struct {
 	mode      AccessMode
 	threshold uint64 // a draw below it is logged
-	out       *zap.Logger
+	layout    accesslog.Layout
+	write     func([]byte)
 }
 
-func newAccessLog(c AccessLog, fallback *zap.Logger) accessLog {
-	a := accessLog{mode: c.Mode, out: c.Log}
-	if a.out == nil {
-		a.out = fallback
+func newAccessLog(c AccessLog) accessLog {
+	a := accessLog{mode: c.Mode, layout: c.Layout.WithDefaults(), write: c.Write}
+	if c.Write == nil {
+		a.mode = AccessOff
 	}
 	if c.Mode == AccessSampled {
 		a.threshold = uint64(min(max(c.Sample, 0), 1) * (1 << 53))
@@ -67,7 +71,33 @@ func (a *accessLog) log(x *exchange) {
 	if !a.wants(failed) {
 		return
 	}
-	service, version, endpoint := "", "", ""
+	e := accesslog.Entry{
+		At: x.start, Total: time.Duration(x.outcome.Nanos) + x.instead.apart, Connect: x.times.connect,
+		Listener: x.peer.listener.Name, Client: x.in.Client, TLS: x.peer.tlsText(),
+		Method: x.req.Method, Host: x.req.Host, Path: x.req.Path, Query: x.req.Query, Proto: x.req.Proto.String(),
+		Status: x.outcome.Status, BytesIn: x.bytesIn, BytesOut: x.bytesOut, CutOff: x.cutOff(),
+		Reason: x.reasonText(), Retries: int(x.outcome.Retries), Failure: x.failure.err, TraceID: x.traceID(),
+	}
+	e.Service, e.Version, e.Endpoint = x.whoAnswered()
+	e.Wait, e.Body = x.times.split(e.Total)
+	if e.Query != "" {
+		e.Query, _, _ = routing.CleanQuery(e.Query)
+	}
+	e.UserAgent, e.HasAgent = x.req.Lookup(head.UserAgent)
+	e.Referer, e.HasReferer = x.req.Get("referer")
+	switch x.instead.reason {
+	case routing.Shield:
+		e.ShieldedFrom, e.ShieldedStatus = x.dec.Version.Name, x.instead.status
+	case routing.AssetFallback:
+		e.FallbackFrom = x.dec.Version.Name
+	}
+	x.head = a.layout.Append(x.head[:0], &e)
+	a.write(x.head)
+}
+
+// whoAnswered returns the names of the service, the version and the endpoint
+// that were asked last; "" for what the request never got to.
+func (x *exchange) whoAnswered() (service, version, endpoint string) {
 	if x.dec.Service != nil {
 		service = x.dec.Service.Name
 	}
@@ -80,35 +110,7 @@ func (a *accessLog) log(x *exchange) {
 	if x.lastEndpoint != nil {
 		endpoint = x.lastEndpoint.Address
 	}
-	fields := []zap.Field{
-		zap.String("method", x.req.Method),
-		zap.String("host", x.req.Host),
-		zap.String("path", x.req.Path), // not the query: it may hold secrets
-		zap.String("proto", x.req.Proto.String()),
-		zap.Int("status", x.outcome.Status),
-		zap.Duration("took", time.Duration(x.outcome.Nanos)+x.instead.apart),
-		zap.Stringer("client", x.in.Client),
-		zap.String("service", service),
-		zap.String("version", version),
-		zap.String("reason", x.reasonText()),
-		zap.String("endpoint", endpoint),
-		zap.Uint8("retries", x.outcome.Retries),
-		zap.Int64("bytes_in", x.bytesIn),
-		zap.Int64("bytes_out", x.bytesOut),
-	}
-	if x.cutOff() {
-		fields = append(fields, zap.Bool("cut_off", true))
-	}
-	switch x.instead.reason {
-	case routing.Shield:
-		fields = append(fields, zap.String("shielded_from", x.dec.Version.Name), zap.Int("shielded_status", x.instead.status))
-	case routing.AssetFallback:
-		fields = append(fields, zap.String("fallback_from", x.dec.Version.Name))
-	}
-	if x.failure.err != nil {
-		fields = append(fields, zap.NamedError("failure", x.failure.err))
-	}
-	a.out.Info("request", fields...)
+	return service, version, endpoint
 }
 
 // logRefused writes a request that could not be read.
@@ -116,5 +118,7 @@ func (a *accessLog) logRefused(p *peer, status int, err error) {
 	if !a.wants(true) {
 		return
 	}
-	a.out.Info("request refused", zap.Int("status", status), zap.Stringer("client", p.addr.Addr()), zap.Error(err))
+	a.write(a.layout.Append(nil, &accesslog.Entry{
+		At: time.Now(), Listener: p.listener.Name, Client: p.addr.Addr(), TLS: p.tlsText(), Status: status, Failure: err,
+	}))
 }

@@ -110,14 +110,16 @@ func allocRequests() []struct{ name, request, end string } {
 // nothing.
 func newAllocRig(t *testing.T, end string, mode AccessMode) *rig {
 	addr := plainBackend(t, end)
-	return newRig(t, map[string]string{"v1": addr, "v2": addr}, func(r *rig) { r.options.Access.Mode = mode })
+	return newRig(t, map[string]string{"v1": addr, "v2": addr}, func(r *rig) {
+		r.options.Access = AccessLog{Mode: mode, Write: func([]byte) {}}
+	})
 }
 
 func TestRequestsAllocateNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	for _, mode := range []AccessMode{AccessOff, AccessErrors} {
+	for _, mode := range []AccessMode{AccessOff, AccessErrors, AccessAll} {
 		for _, test := range allocRequests() {
 			t.Run(fmt.Sprintf("%s, log mode %d", test.name, mode), func(t *testing.T) {
 				r := newAllocRig(t, test.end, mode)
@@ -155,7 +157,9 @@ func allocsPerRequest(t testing.TB, a *asker) float64 {
 // one connection: the whole way over loopback, client and backend included.
 func BenchmarkProxyGet(b *testing.B) {
 	addr := plainBackend(b, "\r\n\r\n")
-	r := newRig(b, map[string]string{"v1": addr}, func(r *rig) { r.options.Access.Mode = AccessErrors })
+	r := newRig(b, map[string]string{"v1": addr}, func(r *rig) {
+		r.options.Access = AccessLog{Mode: AccessErrors, Write: func([]byte) {}}
+	})
 	a := newAsker(b, r.addr, get("/", "Cookie: sluice_web=1.94f1492df24517ec.v1"))
 	for range 100 {
 		a.ask(b)

@@ -67,7 +67,10 @@ func (k faultKind) upstreamError() uint8 {
 // client.
 func (x *exchange) attempt() attemptResult {
 	x.tries++
-	if !x.acquire() {
+	x.beginAttempt()
+	acquired := x.acquire()
+	x.endAcquire()
+	if !acquired {
 		return attemptFailed
 	}
 	x.head = x.appendRequest(x.head[:0])
@@ -75,6 +78,7 @@ func (x *exchange) attempt() attemptResult {
 		x.abandon()
 		return attemptFailed
 	}
+	x.headCame()
 	switch {
 	case x.res.Status == 101:
 		x.tunnel()

@@ -51,6 +51,8 @@ type course struct {
 	tries        int     // attempts begun
 	failure      fault   // why the last of them came to nothing
 	instead      instead // other versions that were asked
+	times        times
+	trace        trace
 	outcome      stats.Outcome
 	bytesIn      int64
 	bytesOut     int64
@@ -158,6 +160,10 @@ func (x *exchange) beginRequest() {
 		Draw:    rand.Uint64(),
 		Health:  x.table,
 	}
+	if x.srv.tracing.record != nil {
+		x.beginTrace()
+	}
+	x.times.taken = x.trace.sampled || x.srv.access.mode != AccessOff
 }
 
 // joinCookies makes one Cookie field of several, as HTTP/2's clients send them
@@ -255,7 +261,7 @@ func (x *exchange) forward() {
 	x.leaveRetries()
 }
 
-// record ends the exchange in the statistics and the access log.
+// record ends the exchange in the statistics, the access log and its trace.
 func (x *exchange) record() {
 	total := time.Since(x.start)
 	o := &x.outcome
@@ -277,6 +283,9 @@ func (x *exchange) record() {
 		x.target.Stats.End(x.peer.shard, o)
 	}
 	x.srv.access.log(x)
+	if x.trace.sampled {
+		x.endTrace()
+	}
 }
 
 // cutOff reports whether the response was not brought to its end.

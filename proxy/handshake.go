@@ -19,5 +19,7 @@ func (c *conn1) handshake(t *tls.Conn) bool {
 		c.srv.log.Debug("TLS handshake failed", zap.String("listener", l.Name), zap.Error(err), zap.Stringer("client", c.peer.addr))
 		return false
 	}
-	return t.ConnectionState().NegotiatedProtocol != "acme-tls/1"
+	state := t.ConnectionState()
+	c.peer.tlsVersion = state.Version
+	return state.NegotiatedProtocol != "acme-tls/1"
 }

@@ -9,9 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
-
+	"sluice/proxy/accesslog"
 	"sluice/routing"
 	"sluice/stats"
 )
@@ -195,15 +193,12 @@ func TestShieldSetsTheCandidatesPin(t *testing.T) {
 
 func TestShieldInTheAccessLog(t *testing.T) {
 	bad, good := newRecorder(t, always(response(502, ""))), newRecorder(t, nil)
-	core, logs := observer.New(zap.InfoLevel)
-	r := newRig(t, map[string]string{"v1": good.addr, "v2": bad.addr}, shield(), func(r *rig) {
-		r.options.Access = AccessLog{Mode: AccessErrors, Log: zap.New(core)}
-	})
+	var j journal
+	r := newRig(t, map[string]string{"v1": good.addr, "v2": bad.addr}, shield(), j.logged(AccessErrors, accesslog.Layout{}))
 	r.exchangeRaw(get("/", onV2, closing))
-	eventually(t, "the log has it", func() bool { return logs.Len() == 1 })
-	fields := logs.All()[0].ContextMap()
-	for name, want := range map[string]any{"status": int64(200), "version": "v1", "reason": "shield", "shielded_from": "v2",
-		"shielded_status": int64(502), "endpoint": good.addr} {
+	fields := j.one(t)
+	for name, want := range map[string]any{"status": 200.0, "version": "v1", "reason": "shield", "shielded_from": "v2",
+		"shielded_status": 502.0, "endpoint": good.addr} {
 		if fields[name] != want {
 			t.Errorf("%s: %v, want %v", name, fields[name], want)
 		}
@@ -222,10 +217,8 @@ func TestAssetFallback(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newRecorder(t, script)
-			core, logs := observer.New(zap.InfoLevel)
-			r := newRig(t, map[string]string{"v1": old.addr, "v2": b.addr}, assets("/assets"), func(r *rig) {
-				r.options.Access = AccessLog{Mode: AccessAll, Log: zap.New(core)}
-			})
+			var j journal
+			r := newRig(t, map[string]string{"v1": old.addr, "v2": b.addr}, assets("/assets"), j.logged(AccessAll, accesslog.Layout{}))
 			answer := r.exchangeRaw(get("/assets/app.1234.js", onV2, closing))
 			if statuses(answer) != "200" || !strings.HasSuffix(answer, "the script") || strings.Contains(answer, "Set-Cookie") {
 				t.Errorf("answered %q", answer)
@@ -237,8 +230,7 @@ func TestAssetFallback(t *testing.T) {
 			if v1, v2 := r.of("v1"), r.of("v2"); v2.ByClass("4xx") != 1 || v2.AssetFallbacks != 1 || v1.LiveSessions != 0 || v2.LiveSessions != 1 {
 				t.Errorf("counted %+v and %+v", v1, v2)
 			}
-			eventually(t, "the log has it", func() bool { return logs.Len() == 1 })
-			fields := logs.All()[0].ContextMap()
+			fields := j.one(t)
 			if fields["version"] != "v1" || fields["fallback_from"] != "v2" || fields["reason"] != "asset_fallback" {
 				t.Errorf("logged %v", fields)
 			}

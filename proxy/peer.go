@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"strings"
 
@@ -13,8 +14,10 @@ type peer struct {
 	listener *ListenerConfig
 	addr     netip.AddrPort // of the other end of the connection
 	tls      bool
-	trusted  bool   // one of the listener's trusted proxies: what it says of its clients is believed
-	shard    uint32 // spreads the counters
+	// tlsVersion is what was agreed on (tls.VersionTLS12, …); 0 without TLS.
+	tlsVersion uint16
+	trusted    bool   // one of the listener's trusted proxies: what it says of its clients is believed
+	shard      uint32 // spreads the counters
 
 	forwarded []byte // the X-Forwarded-* fields of a peer that is the client itself
 	scheme    string // "http" or "https"
@@ -40,6 +43,17 @@ func newPeer(l *ListenerConfig, addr netip.AddrPort, shard uint32) peer {
 	p.forwarded = append(p.forwarded, p.scheme...)
 	p.forwarded = append(p.forwarded, h1.CRLF...)
 	return p
+}
+
+// tlsText is the version of TLS as logs have it; "" without TLS.
+func (p *peer) tlsText() string {
+	switch p.tlsVersion {
+	case tls.VersionTLS12:
+		return "1.2"
+	case tls.VersionTLS13:
+		return "1.3"
+	}
+	return ""
 }
 
 // clientOf returns the client's address: the peer's, or, where the peer is a

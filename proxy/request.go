@@ -112,6 +112,22 @@ func (x *exchange) appendClientFields(dst []byte) []byte {
 		case head.Cookie:
 			dst = appendCookie(dst, f.Value)
 			continue
+		case head.Traceparent:
+			if x.trace.on {
+				continue
+			}
+		case head.Tracestate:
+			if x.trace.on && !x.trace.joined {
+				continue // it belongs to a traceparent that says nothing
+			}
+		case head.Baggage:
+			if x.dec.Overrides != "" {
+				continue // appendDecision adds to it
+			}
+			if !trusted && strings.Contains(f.Value, baggageKey) {
+				dst = appendBaggage(dst, x.req.Fields[i:i+1], "")
+				continue
+			}
 		}
 		dst = h1.AppendField(dst, f.Name, f.Value)
 	}
@@ -191,7 +207,10 @@ func (x *exchange) appendDecision(dst []byte) []byte {
 	}
 	if d.Overrides != "" {
 		dst = h1.AppendField(dst, "Sluice-Override", d.Overrides)
-		dst = h1.AppendField(dst, "Baggage", "sluice-override="+url.PathEscape(d.Overrides))
+		dst = appendBaggage(dst, x.req.Fields, url.PathEscape(d.Overrides))
+	}
+	if x.trace.on {
+		dst = x.trace.appendTraceparent(dst)
 	}
 	if _, has := x.req.Lookup(head.XRequestID); !has {
 		dst = appendRequestID(dst)

@@ -28,6 +28,7 @@ type Options struct {
 	Stats  *stats.Registry
 	Log    *zap.Logger // nil: none
 	Access AccessLog
+	Trace  Tracing
 	// MaxConnections is how many connections clients may have at once, over all
 	// listeners; 0: what the limit of descriptors allows, two each and some to
 	// spare.
@@ -49,6 +50,7 @@ type Server struct {
 	stats     *stats.Registry
 	log       *zap.Logger
 	access    accessLog
+	tracing   tracing
 	table     atomic.Pointer[Table]
 	dateCache atomic.Pointer[dateText]
 	began     time.Time // the zero of exchange.moment
@@ -82,7 +84,7 @@ func New(opt Options) *Server {
 		s.mostOpen = defaultConnections()
 	}
 	s.newOverload(opt)
-	s.access = newAccessLog(opt.Access, s.log)
+	s.access, s.tracing = newAccessLog(opt.Access), newTracing(opt.Trace)
 	s.Swap(NewTable(emptySnapshot(), nil))
 	return s
 }

@@ -74,12 +74,22 @@ func (x *exchange) tunnel() {
 	x.dropUpstream(upstream.Done)
 }
 
-// keepForLog copies what the access log tells of the request. The memory that
-// it came in is the tunnel's from now on, and what passes there is secret.
+// keepForLog copies what the access log and the trace tell of the request. The
+// memory that it came in is the tunnel's from now on, and what passes there is
+// secret.
 func (x *exchange) keepForLog() {
-	x.req.Method = strings.Clone(x.req.Method)
-	x.req.Host = strings.Clone(x.req.Host)
-	x.req.Path = strings.Clone(x.req.Path)
+	r := &x.req
+	r.Method, r.Host = strings.Clone(r.Method), strings.Clone(r.Host)
+	r.Path, r.Query = strings.Clone(r.Path), strings.Clone(r.Query)
+	kept := r.Fields[:0]
+	for _, f := range r.Fields {
+		switch {
+		case f.ID == head.UserAgent, f.ID == head.Traceparent, f.ID == head.Tracestate, head.EqualFold(f.Name, "referer"):
+			kept = append(kept, head.Field{ID: f.ID, Name: strings.Clone(f.Name), Value: strings.Clone(f.Value)})
+		}
+	}
+	clear(r.Fields[len(kept):])
+	r.Fields = kept
 }
 
 // flow is one direction of a tunnel.

@@ -14,9 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
-
+	"sluice/proxy/accesslog"
 	"sluice/stats"
 )
 
@@ -295,10 +293,8 @@ func TestTunnelsAreCutOffWhenTheTimeToStopIsOver(t *testing.T) {
 // where the request should.
 func TestTunnelInTheAccessLog(t *testing.T) {
 	b := webSocketBackend(t, echoFrames)
-	core, logs := observer.New(zap.InfoLevel)
-	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) {
-		r.options.Access = AccessLog{Mode: AccessAll, Log: zap.New(core)}
-	})
+	var j journal
+	r := newRig(t, map[string]string{"v1": b.addr}, j.logged(AccessAll, accesslog.Layout{}))
 	c := r.dial()
 	io.WriteString(c, upgradeTo+string(frame(2, []byte("early"), true)))
 	until(t, c, "\r\n\r\n")
@@ -309,9 +305,8 @@ func TestTunnelInTheAccessLog(t *testing.T) {
 	c.Write(frame(8, nil, true))
 	readAll(t, c)
 	c.Close()
-	eventually(t, "the log has it", func() bool { return logs.Len() == 1 })
-	fields := logs.All()[0].ContextMap()
-	for name, want := range map[string]any{"method": "GET", "path": "/chat", "host": "a.example", "status": int64(101), "version": "v1"} {
+	fields := j.one(t)
+	for name, want := range map[string]any{"method": "GET", "path": "/chat", "host": "a.example", "status": 101.0, "version": "v1"} {
 		if fields[name] != want {
 			t.Errorf("%s: %.100q, want %v", name, fields[name], want)
 		}

@@ -2,6 +2,7 @@ package stats
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,7 @@ type collector struct {
 	statePending, tableRevision *prometheus.Desc
 	edge edgeDescs
 	tls  tlsDescs
+	seen observedDescs
 }
 
 // Collector returns the registry's metrics for Prometheus. A version that
@@ -77,6 +79,7 @@ func Collector(r *Registry) prometheus.Collector {
 		tableRevision:   desc("table_revision", "Revision of the desired state that the routing table shows."),
 		edge:            newEdgeDescs(desc),
 		tls:             newTLSDescs(desc),
+		seen:            newObservedDescs(desc),
 	}
 }
 
@@ -93,7 +96,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
-	for _, d := range append(c.edge.all(), c.tls.all()...) {
+	for _, d := range slices.Concat(c.edge.all(), c.tls.all(), c.seen.all()) {
 		ch <- d
 	}
 }
@@ -128,6 +131,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.sendProcess(ch)
 	c.tls.send(ch, c.registry)
+	c.seen.send(ch, &c.registry.process.observed)
 }
 
 // describeVersion sends what the desired state says of a version.

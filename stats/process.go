@@ -17,6 +17,7 @@ type process struct {
 	statePending    atomic.Int64
 	tableRevision   atomic.Uint64
 	tls             tlsCounts
+	observed        observed
 }
 
 const maxStatus = 599

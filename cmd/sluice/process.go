@@ -67,7 +67,7 @@ func (p *process) start(ctx context.Context, file *configs.File) error {
 	if taken != nil {
 		sockets = append(sockets, taken.Sockets...)
 	}
-	p.server, err = server.Start(ctx, file, server.Options{Log: p.log, Version: version, Sockets: sockets, Reloaded: p.reloaded})
+	p.server, err = server.Start(ctx, file, server.Options{Log: p.log, AccessLog: os.Stderr, Version: version, Sockets: sockets, Reloaded: p.reloaded})
 	if err != nil {
 		if taken != nil {
 			taken.Fail(err)

@@ -17,6 +17,7 @@ type ID uint8
 const (
 	Other ID = iota
 	Authorization
+	Baggage
 	CacheControl
 	Connection
 	ContentLength
@@ -35,6 +36,8 @@ const (
 	SetCookie
 	SluiceField // any name that begins with "Sluice-"
 	TE
+	Traceparent
+	Tracestate
 	Trailer
 	TransferEncoding
 	Upgrade
@@ -52,6 +55,7 @@ const (
 // names holds the lower-case name of each known field.
 var names = [numIDs]string{
 	Authorization:      "authorization",
+	Baggage:            "baggage",
 	CacheControl:       "cache-control",
 	Connection:         "connection",
 	ContentLength:      "content-length",
@@ -69,6 +73,8 @@ var names = [numIDs]string{
 	Server:             "server",
 	SetCookie:          "set-cookie",
 	TE:                 "te",
+	Traceparent:        "traceparent",
+	Tracestate:         "tracestate",
 	Trailer:            "trailer",
 	TransferEncoding:   "transfer-encoding",
 	Upgrade:            "upgrade",
@@ -110,7 +116,7 @@ func Identify(name string) ID {
 	return Other
 }
 
-// byLength lists the known fields by the length of their names: at most four
+// byLength lists the known fields by the length of their names: at most five
 // share a length, so a name is told from all of them in a few comparisons.
 var byLength = func() (table [20][]ID) {
 	for id := Other + 1; id < numIDs; id++ {

@@ -25,12 +25,3 @@ func listenerConfigs(file *configs.File) []proxy.ListenerConfig {
 	}
 	return all
 }
-
-// accessLog translates which requests are logged.
-func accessLog(l configs.AccessLog) proxy.AccessLog {
-	modes := map[configs.AccessMode]proxy.AccessMode{
-		configs.AccessOff: proxy.AccessOff, configs.AccessErrors: proxy.AccessErrors,
-		configs.AccessSampled: proxy.AccessSampled, configs.AccessAll: proxy.AccessAll,
-	}
-	return proxy.AccessLog{Mode: modes[l.Mode], Sample: l.Sample}
-}

@@ -50,6 +50,7 @@ var errStopping = errors.New("the server is stopping")
 func (s *Server) take(ctx context.Context, f *configs.File, err error) error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	s.reopenAccessLog()
 	if s.following.Err() != nil {
 		return errStopping
 	}

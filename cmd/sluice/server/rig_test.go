@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,10 +32,29 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // of its own.
 type sluice struct {
 	*Server
-	t     testing.TB
-	path  string // of the file
-	logs  *observer.ObservedLogs
-	admin *client.Client
+	t        testing.TB
+	path     string // of the file
+	logs     *observer.ObservedLogs
+	requests text // the access log
+	admin    *client.Client
+}
+
+// text is what was written.
+type text struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (t *text) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.Write(p)
+}
+
+func (t *text) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.String()
 }
 
 // preamble begins every file of the tests.
@@ -78,7 +98,7 @@ func start(t testing.TB, path string, opt Options) *sluice {
 	s := &sluice{t: t, path: path}
 	var core zapcore.Core
 	core, s.logs = observer.New(zapcore.DebugLevel)
-	opt.Log = zap.New(core)
+	opt.Log, opt.AccessLog = zap.New(core), &s.requests
 	file, err := configs.Load(path)
 	if err != nil {
 		t.Fatal(err)

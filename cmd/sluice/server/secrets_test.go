@@ -25,7 +25,7 @@ func TestTheLogHoldsNoSecret(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "tokens"), []byte(line+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	path := write(t, dir, plainListener, "state: {backend: memory}", "log: {level: debug, access: {mode: all}}", keys, web(t, 100, 0))
+	path := write(t, dir, plainListener, "state: {backend: memory}", "log: {level: debug, access: {mode: all, format: combined}}", keys, web(t, 100, 0))
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +58,9 @@ func TestTheLogHoldsNoSecret(t *testing.T) {
 		}
 		fmt.Fprintln(&log, entry.Message, string(context))
 	}
-	if !strings.Contains(log.String(), "request ") {
+	s.close()
+	log.WriteString(s.requests.String())
+	if strings.Count(log.String(), `"GET / HTTP/1.1" 200`) != 2 {
 		t.Errorf("requests were not logged: %s", log.String())
 	}
 	for what, secret := range map[string]string{

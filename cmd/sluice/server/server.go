@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"sluice/configs"
 	"sluice/handover"
 	"sluice/proxy"
+	"sluice/proxy/accesslog"
 	"sluice/routing"
 	"sluice/state"
 	"sluice/state/bolt"
@@ -35,6 +37,9 @@ import (
 type Options struct {
 	Log     *zap.Logger // nil: none
 	Version string      // the program's
+	// AccessLog is where requests are logged, if the file names no file for them;
+	// nil: nowhere.
+	AccessLog io.Writer
 	// Store replaces the store that the file names, for tests. Stop closes it.
 	Store state.Store
 	// Now is the clock for decisions; nil: time.Now.
@@ -57,6 +62,8 @@ type Server struct {
 	certs  *certs.Keeper
 	proxy  *proxy.Server
 	admin  *admin.Server
+	// accessLog is nil where requests are not logged.
+	accessLog *accesslog.Sink
 
 	// mu orders what changes the table: commands (the keeper calls changed) and
 	// reloads. What follows is its.
@@ -135,8 +142,12 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe, Certificates: s.expiries})
 	s.certs = certs.NewKeeper(certs.Options{Log: s.log, Failed: s.stats.CertificateReloadFailed})
 	s.fleet = newFleet(s.log, s.stats, s.endpointChanged)
+	access, err := s.openAccessLog(opt.AccessLog)
+	if err != nil {
+		return err
+	}
 	s.proxy = proxy.New(proxy.Options{
-		Stats: s.stats, Log: s.log, Access: accessLog(s.file.Log.Access), Inherit: s.sockets.take,
+		Stats: s.stats, Log: s.log, Access: access, Inherit: s.sockets.take,
 		OverloadTarget: overloadTarget(s.file.Overload),
 	})
 	if _, err = s.keeper.Do(ctx, declare(s.file), s.fileMeta()); err != nil {
@@ -219,6 +230,7 @@ func (s *Server) abandon() {
 	s.closed = true
 	s.fleet.close()
 	s.mu.Unlock()
+	s.closeAccessLog()
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			s.log.Error("closing the store failed", zap.Error(err))
