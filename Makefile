@@ -22,15 +22,15 @@ COUNTED = $(shell grep -rlE --include='*_test.go' 'AllocsPerRun|^//go:build !rac
 # Two test runs at once would only take each other's processor.
 .NOTPARALLEL:
 
-.PHONY: help build test lint race allocs fuzz demo bench flips clean need-go need-cc
+.PHONY: help build test lint race allocs fuzz h2spec demo bench flips clean need-go need-cc
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: need-go ## bin/sluice, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
 
-test: lint race allocs fuzz ## everything that must pass before a commit; minutes
+test: lint race allocs fuzz h2spec ## everything that must pass before a commit; minutes
 
 lint: need-go ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run gofmt -w:" $$unformatted >&2; exit 1; }
@@ -45,6 +45,9 @@ allocs: need-go ## the packages that count allocations, without the race detecto
 
 fuzz: need-go ## each fuzz target for FUZZTIME (5s)
 	@GO='$(GO)' scripts/fuzz '$(FUZZTIME)'
+
+h2spec: build ## the conformance tests of HTTP/2, in the clear and over TLS
+	cd scripts/h2spec && $(GO) vet . && $(GO) run . ../../bin/sluice
 
 demo: build ## two services, three versions each, flipped under load; DEMO='--keep' goes on
 	bin/sluice demo $(DEMO)

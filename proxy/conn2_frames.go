@@ -74,11 +74,15 @@ func (c *conn2) resetUnasked(stream uint32, f *h2.Fault) *h2.Fault {
 	return c.fault(stream, f)
 }
 
-// find returns an open stream, or nil. The latest are asked for most.
+// find returns a stream that is not closed, or nil. The latest are asked for
+// most.
 func (c *conn2) find(id uint32) *stream2 {
 	for i := len(c.open) - 1; i >= 0; i-- {
-		if c.open[i].ID == id {
-			return c.open[i]
+		if s := c.open[i]; s.ID == id {
+			if s.LocalEnd && s.RemoteEnd {
+				return nil // its goroutine has only to leave
+			}
+			return s
 		}
 	}
 	return nil
