@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"sluice/proxy/buffer"
+	"sluice/proxy/h1"
 	"sluice/proxy/h2"
 	"sluice/proxy/h2/hpack"
 	"sluice/proxy/sock"
@@ -123,6 +124,22 @@ func (c *conn2) headBytes() int {
 		return n
 	}
 	return buffer.Large
+}
+
+// maxFields returns how many fields a request may have.
+func (c *conn2) maxFields() int {
+	if n := c.peer.listener.Limits.Fields; n > 0 {
+		return n
+	}
+	return h1.DefaultLimits.Fields
+}
+
+// maxURI returns how long, in bytes, a :path may be.
+func (c *conn2) maxURI() int {
+	if n := c.peer.listener.Limits.URIBytes; n > 0 {
+		return n
+	}
+	return h1.DefaultLimits.URIBytes
 }
 
 // process takes in the frames that have come whole, and then starts the

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"sluice/proxy/buffer"
-	"sluice/proxy/h1"
 	"sluice/proxy/h2"
 	"sluice/proxy/head"
 	"sluice/proxy/sock"
@@ -58,7 +57,7 @@ func (c *conn2) fault(stream uint32, f *h2.Fault) *h2.Fault {
 		return f
 	}
 	if s := c.find(stream); s != nil {
-		s.resetCode = f.Code
+		s.resetSent = true
 		s.fail(f)
 	}
 	if f := c.spend(h2.RapidReset); f != nil {
@@ -209,12 +208,7 @@ func (c *conn2) decode(s *stream2, block []byte) (*stream2, *h2.Fault) {
 	if s == nil {
 		s = &c.nobody
 	}
-	limits := &c.peer.listener.Limits
-	fields := limits.Fields
-	if fields <= 0 {
-		fields = h1.DefaultLimits.Fields
-	}
-	res, err := c.decoder.Decode(block, s.text[:0], s.fields[:0], c.headBytes(), fields+maxPseudo)
+	res, err := c.decoder.Decode(block, s.text[:0], s.fields[:0], c.headBytes(), c.maxFields()+maxPseudo)
 	s.text, s.fields, s.tooLarge, s.malformed = res.Text, res.Fields, res.TooLarge, res.Malformed
 	if err != nil {
 		return s, h2.Compression

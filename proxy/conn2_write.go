@@ -21,7 +21,7 @@ type outgoing struct {
 
 // maxControls is how many answers to frames of the client may wait to be sent,
 // for a client that does not read them.
-const maxControls = 1000
+const maxControls = 250
 
 // grow makes room for n more bytes.
 func (o *outgoing) grow(n int) {

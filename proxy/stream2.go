@@ -8,7 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"sluice/proxy/buffer"
-	"sluice/proxy/h1"
 	"sluice/proxy/h2"
 	"sluice/proxy/head"
 	"sluice/proxy/upstream"
@@ -81,7 +80,7 @@ func acquireStream(c *conn2, id uint32, end bool) *stream2 {
 		s.runner = s.run
 		s.readable.rings, s.writable.rings = make(chan struct{}, 1), make(chan struct{}, 1)
 	}
-	s.conn = c
+	s.conn, s.left = c, -1
 	s.Stream = h2.Stream{ID: id, Declared: -1, RemoteEnd: end}
 	return s
 }
@@ -116,20 +115,18 @@ func (s *stream2) release() {
 func (s *stream2) request() *h2.Refusal {
 	c := s.conn
 	s.x = acquireExchange(c.srv, &c.peer, s)
-	limits := &c.peer.listener.Limits
 	switch {
 	case s.malformed:
 		return malformedFields
 	case s.tooLarge:
 		return headTooLarge
 	}
-	longest := limits.URIBytes
-	if longest <= 0 {
-		longest = h1.DefaultLimits.URIBytes
-	}
 	req := &s.x.req
-	if refusal := h2.Request(req, s.fields, s.RemoteEnd, longest); refusal != nil {
+	if refusal := h2.Request(req, s.fields, s.RemoteEnd, c.maxURI()); refusal != nil {
 		return refusal
+	}
+	if len(req.Fields) > c.maxFields() {
+		return headTooLarge
 	}
 	if req.Upgrade != "" {
 		return s.askUpgrade()

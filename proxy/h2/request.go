@@ -36,7 +36,6 @@ var (
 	lengthNoBody   = &Refusal{0, "a Content-Length above 0 without DATA"}
 	badTrailer     = &Refusal{0, "a trailer field that decides framing or routing"}
 
-	badValue    = &Refusal{400, "a control character in a field's value"}
 	badMethod   = &Refusal{400, ":method is not a token"}
 	badScheme   = &Refusal{400, ":scheme is neither http nor https"}
 	badPath     = &Refusal{400, ":path is not a path, or has a character that is not allowed there"}
@@ -187,11 +186,8 @@ type regular struct {
 	expectBody, expectOther bool
 }
 
-// note takes in one field. The decoder has judged its name.
+// note takes in one field. The decoder has judged its name and its value.
 func (f *regular) note(field *head.Field) *Refusal {
-	if !head.IsValue(field.Value) {
-		return badValue
-	}
 	switch field.ID {
 	case head.Other:
 		if field.Name[0] == ':' {
@@ -262,11 +258,8 @@ func (f *regular) frame(req *head.Request, end bool) *Refusal {
 func Trailers(fields []head.Field) ([]head.Field, *Refusal) {
 	kept := fields[:0]
 	for _, f := range fields {
-		switch {
-		case len(f.Name) == 0 || f.Name[0] == ':':
+		if len(f.Name) == 0 || f.Name[0] == ':' {
 			return nil, pseudoTrailer
-		case !head.IsValue(f.Value):
-			return nil, badValue
 		}
 		switch f.ID {
 		case head.ContentLength, head.TransferEncoding, head.Host, head.Connection, head.Upgrade, head.KeepAlive, head.ProxyConnection:

@@ -14,7 +14,6 @@ const (
 	targetByte                    // request target: visible US-ASCII but '#'
 	hostByte                      // reg-name without percent-encoding and comma
 	hexByte                       // HEXDIG
-	valueByte                     // field value: HTAB, SP, VCHAR, obs-text (RFC 9110, section 5.5)
 )
 
 // kinds gives each byte its kinds.
@@ -36,9 +35,6 @@ var kinds = func() (table [256]syntax) {
 		if c > ' ' && c < 0x7F && c != '#' {
 			table[c] |= targetByte
 		}
-		if c == '\t' || c >= ' ' && c != 0x7F {
-			table[c] |= valueByte
-		}
 	}
 	return table
 }()
@@ -59,9 +55,6 @@ func IsToken(s string) bool { return s != "" && span(s, tokenByte) == len(s) }
 // IsTarget reports whether s holds only bytes that may stand in a request
 // target, at least one.
 func IsTarget(s string) bool { return s != "" && span(s, targetByte) == len(s) }
-
-// IsValue reports whether s holds only bytes that may stand in a field value.
-func IsValue(s string) bool { return span(s, valueByte) == len(s) }
 
 // ValidEscapes reports whether two hexadecimal digits follow each % of a path.
 func ValidEscapes(path string) bool {
