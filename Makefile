@@ -47,7 +47,8 @@ fuzz: need-go ## each fuzz target for FUZZTIME (5s)
 	@GO='$(GO)' scripts/fuzz '$(FUZZTIME)'
 
 h2spec: build ## the conformance tests of HTTP/2, in the clear and over TLS
-	cd scripts/h2spec && $(GO) vet . && $(GO) run . ../../bin/sluice
+	$(GO) build -C scripts/h2spec/tool -o ../../../bin/h2spec github.com/summerwind/h2spec/cmd/h2spec
+	$(GO) run ./scripts/h2spec bin/sluice bin/h2spec
 
 demo: build ## two services, three versions each, flipped under load; DEMO='--keep' goes on
 	bin/sluice demo $(DEMO)

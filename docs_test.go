@@ -108,7 +108,7 @@ func TestArchitectureNamesFunctionsThatAreThere(t *testing.T) {
 func TestMakefileDoesWhatReadmeSays(t *testing.T) {
 	makefile := readFile(t, "Makefile")
 	for _, name := range documents {
-		for _, m := range regexp.MustCompile("(?m)(?:^|`)(?:\\w+=\\S+ )?make ([a-z]+)").FindAllStringSubmatch(readFile(t, name), -1) {
+		for _, m := range regexp.MustCompile("(?m)(?:^|`)(?:\\w+=\\S+ )?make ([a-z0-9]+)").FindAllStringSubmatch(readFile(t, name), -1) {
 			if !strings.Contains(makefile, "\n"+m[1]+":") {
 				t.Errorf("%s says make %s, which is no target", name, m[1])
 			}
