@@ -302,7 +302,7 @@ func TestTakeHeedsItsContext(t *testing.T) {
 	r.refuse.Store(&refuse)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := Take(ctx, r.path); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := Take(ctx, r.path); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 	close(hold)

@@ -33,11 +33,14 @@ func Take(ctx context.Context, path string) (*Takeover, error) {
 	case err != nil:
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
 	m, err := ask(c)
 	if err != nil {
 		c.Close()
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &Takeover{Sockets: m.Sockets, PID: m.PID, conn: c}, nil
@@ -73,7 +76,7 @@ func ask(c *net.UnixConn) (message, error) {
 // Ready says that this process serves, and waits until the predecessor knows
 // it. An error means that the predecessor goes on, and this process must not.
 func (t *Takeover) Ready(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { t.conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { t.conn.Close() })
 	defer stop()
 	if err := t.ready(); err != nil {
 		t.conn.Close()
