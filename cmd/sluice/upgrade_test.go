@@ -35,8 +35,10 @@ type installation struct {
 	proxy string // address
 	admin *client.Client
 	env   []string
-	args  []string // of serve, besides the file and the pid file
-	log   string   // file with what all processes wrote to standard error
+
+	adminURL string
+	args     []string // of serve, besides the file and the pid file
+	log      string   // file with what all processes wrote to standard error
 
 	mu   sync.Mutex
 	pids []int // that the pid file ever named
@@ -48,7 +50,10 @@ func echo(t *testing.T, name string) string {
 		n, _ := io.Copy(io.Discard, r.Body)
 		if d, err := time.ParseDuration(r.URL.Query().Get("wait")); err == nil {
 			w.(http.Flusher).Flush()
-			<-time.After(d)
+			select {
+			case <-time.After(d):
+			case <-r.Context().Done():
+			}
 		}
 		fmt.Fprintf(w, "%s %d", name, n)
 	}))
@@ -63,7 +68,7 @@ func install(t *testing.T, lines ...string) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := &installation{t: t, dir: t.TempDir(), proxy: proxy}
+	in := &installation{t: t, dir: t.TempDir(), proxy: proxy, adminURL: "http://" + admin}
 	in.log = filepath.Join(in.dir, "log")
 	text := fmt.Sprintf("listeners: [{name: edge, address: %q}]\nadmin: {address: %q}\n%s\n"+
 		"services: {web: {versions: {v1: {endpoints: [%q], weight: 100}, v2: {endpoints: [%q], weight: 0}}}}\n",
