@@ -41,6 +41,10 @@ type TLS struct {
 	MinVersion TLSVersion `yaml:"min_version"`
 	// ACME, where set, obtains certificates; not for the administration API.
 	ACME *ACME `yaml:"acme"`
+	// ForwardCertificate sends a verified client's certificate to endpoints as
+	// Client-Cert (RFC 9440); whose it is goes there always, as
+	// Sluice-Client-Identity. Default false. For listeners.
+	ForwardCertificate bool `yaml:"forward_certificate"`
 	// HSTS, where set, tells clients to come over TLS alone. For listeners.
 	HSTS *HSTS `yaml:"hsts"`
 }

@@ -46,6 +46,9 @@ func (f *File) validateListeners(c *checker) {
 		c.tls(path+".tls", l.TLS)
 		if l.TLS != nil {
 			c.hsts(path+".tls.hsts", l.TLS.HSTS)
+			if l.TLS.ForwardCertificate && l.TLS.ClientCA == "" {
+				c.fail(path+".tls.forward_certificate", "add client_ca: FILE", "no client is asked for a certificate")
+			}
 			if l.TLS.ACME != nil {
 				c.acme(path+".tls.acme", l.TLS.ACME, l.Address)
 			}
@@ -156,6 +159,9 @@ func (f *File) validateAdmin(c *checker) {
 	c.tls("admin.tls", a.TLS)
 	if a.TLS != nil && a.TLS.HSTS != nil {
 		c.fail("admin.tls.hsts", "leave it out; it is for listeners", "the administration API is no site")
+	}
+	if a.TLS != nil && a.TLS.ForwardCertificate {
+		c.fail("admin.tls.forward_certificate", "leave it out; it is for listeners", "the administration API forwards nothing")
 	}
 	if a.TLS != nil && a.TLS.ACME != nil {
 		c.fail("admin.tls.acme", "add certificates: [{cert: FILE, key: FILE}]", "certificates are obtained for listeners alone")

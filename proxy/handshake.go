@@ -21,5 +21,6 @@ func (c *conn1) handshake(t *tls.Conn) bool {
 	}
 	state := t.ConnectionState()
 	c.peer.tlsVersion = state.Version
+	c.peer.identify(&state)
 	return state.NegotiatedProtocol != "acme-tls/1"
 }

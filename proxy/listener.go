@@ -65,6 +65,9 @@ type ListenerConfig struct {
 	// Challenge returns the answer to an ACME challenge, by the host and the path
 	// that are asked, and false if it knows none. Nil: it knows none.
 	Challenge func(host, path string) (answer string, known bool)
+	// ForwardCertificate sends a client's certificate to endpoints, as Client-Cert
+	// (RFC 9440); its identity goes there always.
+	ForwardCertificate bool
 	// HSTS is the Strict-Transport-Security of responses over TLS that have
 	// none; "": none.
 	HSTS string

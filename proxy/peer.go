@@ -21,6 +21,8 @@ type peer struct {
 
 	forwarded []byte // the X-Forwarded-* fields of a peer that is the client itself
 	scheme    string // "http" or "https"
+	certified bool   // it has shown a certificate, which was verified
+	identity  []byte // the fields that say whose
 }
 
 // newPeer describes the other end of a connection.
@@ -104,10 +106,12 @@ func parseHop(s string) (netip.Addr, bool) {
 	return ap.Addr().Unmap().WithZone(""), err == nil
 }
 
-// appendForwarded writes who asks, for the endpoint: the peer's address behind
+// appendForwarded writes who asks, for the endpoint: whose certificate it was
+// shown, and the peer's address behind
 // what a trusted peer says of its own clients, else alone.
 func (x *exchange) appendForwarded(dst []byte) []byte {
 	p := x.peer
+	dst = append(dst, p.identity...)
 	if !p.trusted {
 		dst = append(dst, p.forwarded...)
 		return h1.AppendField(dst, "X-Forwarded-Host", x.req.Host)

@@ -100,8 +100,12 @@ func (x *exchange) appendClientFields(dst []byte) []byte {
 				continue
 			}
 		case head.SluiceField:
-			if !trusted || ownField(f.Name) {
+			if !trusted || ownField(f.Name) || !x.peer.vouches() && head.EqualFold(f.Name, "sluice-client-identity") {
 				continue
+			}
+		case head.ClientCert, head.ClientCertChain:
+			if !x.peer.vouches() {
+				continue // also where none is forwarded: an endpoint may look for it
 			}
 		case head.XForwardedFor, head.Forwarded:
 			continue // appendForwarded extends or replaces them

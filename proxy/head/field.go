@@ -19,6 +19,8 @@ const (
 	Authorization
 	Baggage
 	CacheControl
+	ClientCert
+	ClientCertChain
 	Connection
 	ContentLength
 	ContentType
@@ -57,6 +59,8 @@ var names = [numIDs]string{
 	Authorization:      "authorization",
 	Baggage:            "baggage",
 	CacheControl:       "cache-control",
+	ClientCert:         "client-cert",
+	ClientCertChain:    "client-cert-chain",
 	Connection:         "connection",
 	ContentLength:      "content-length",
 	ContentType:        "content-type",

@@ -18,7 +18,7 @@ func setEdge(c *proxy.ListenerConfig, l *configs.Listener) {
 	c.RequestTimeout, c.MinBodyRate = l.Timeouts.Request, int64(l.Limits.MinBodyRate)
 	c.ClientRate = rate(l.Limits.RequestsPerClient)
 	if l.TLS != nil {
-		c.HSTS = l.TLS.HSTS.String()
+		c.HSTS, c.ForwardCertificate = l.TLS.HSTS.String(), l.TLS.ForwardCertificate
 	}
 }
 
