@@ -78,12 +78,22 @@ func newConn2(c1 *conn1) *conn2 {
 // serve reads frames until the connection ends.
 func (c *conn2) serve() {
 	var err error = errConnGone
+	c.srv.workers.join()
 	defer func() { c.end(err) }()
-	for err = c.greet(); err == nil; {
-		if err = c.process(); err != nil {
-			return
-		}
-		err = c.sock.Fill(&c.in)
+	if err = c.greet(); err == nil {
+		err = c.process()
+	}
+	if err != nil {
+		return
+	}
+	c.sock.ShareWrites()
+	var fault error
+	err = c.sock.Each(&c.in, func() bool {
+		fault = c.process()
+		return fault == nil
+	})
+	if fault != nil {
+		err = fault
 	}
 }
 
@@ -188,7 +198,7 @@ func (c *conn2) startStreams() {
 			s.end() // the client has thought better of it in the same breath
 		} else {
 			s.settleLength()
-			go s.runner()
+			c.srv.workers.run(s)
 		}
 	}
 	c.fresh = c.fresh[:0]
@@ -219,6 +229,7 @@ func (c *conn2) end(err error) {
 	c.in.Free()
 	c.sock.Close()
 	c.running.Wait()
+	c.srv.workers.leave()
 	c.mu.Lock()
 	c.out.free()
 	c.mu.Unlock()

@@ -56,7 +56,8 @@ type Server struct {
 	began     time.Time // the zero of exchange.moment
 	streams   streams
 	turn      atomic.Uint32 // numbers connections, for the counters' shards
-	leaving   atomic.Bool   // each connection's next request is its last
+	workers   workers
+	leaving   atomic.Bool // each connection's next request is its last
 	inherit   func(name, network, address string) net.Listener
 
 	mu        sync.Mutex

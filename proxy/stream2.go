@@ -22,7 +22,6 @@ type stream2 struct {
 	h2.Stream // under conn2.mu
 	conn      *conn2
 	x         *exchange
-	runner    func() // run, made once: a go statement with arguments allocates
 
 	// The request's head, as it was decoded.
 	text                []byte
@@ -77,7 +76,6 @@ func acquireStream(c *conn2, id uint32, end bool) *stream2 {
 	s, _ := stream2Pool.Get().(*stream2)
 	if s == nil {
 		s = new(stream2)
-		s.runner = s.run
 		s.readable.rings, s.writable.rings = make(chan struct{}, 1), make(chan struct{}, 1)
 	}
 	s.conn, s.left = c, -1
@@ -105,7 +103,7 @@ func (s *stream2) release() {
 	s.readable.hush()
 	s.writable.hush()
 	*s = stream2{
-		runner: s.runner, text: s.text[:0], fields: s.fields[:0], body: chunks{list: s.body.list[:0]},
+		text: s.text[:0], fields: s.fields[:0], body: chunks{list: s.body.list[:0]},
 		trailers: s.trailers[:0], trailText: s.trailText[:0], readable: s.readable, writable: s.writable,
 	}
 	stream2Pool.Put(s)
@@ -167,7 +165,7 @@ func (s *stream2) settleLength() {
 	}
 }
 
-// run is the stream's goroutine.
+// run is the stream's life, in a worker's goroutine.
 func (s *stream2) run() {
 	defer s.end()
 	s.x.serve()

@@ -122,9 +122,8 @@ func (p *pool) len() int {
 // checkAfter is how long a connection may be idle and still be used without a
 // look at its socket here; sock.Conn.Exchange looks at the one that it writes to
 // anyway. One that has waited longer may well be dead, and dropping it here lets
-// the next in the pool serve instead of a new one. The clock is coarser (sock.Tick), so in truth it is any
-// time that the clock can tell from none.
-const checkAfter = int64(10 * time.Millisecond)
+// the next in the pool serve instead of a new one.
+const checkAfter = int64(time.Second)
 
 // takeIdle returns a pooled connection that is fit for use; nil if there is
 // none.
