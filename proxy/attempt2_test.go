@@ -342,3 +342,20 @@ func TestHTTP1EndpointBehindHTTP2IsToldApart(t *testing.T) {
 		t.Errorf("got %d %s", res.StatusCode, body)
 	}
 }
+
+// newPost returns a request whose body never ends.
+func newPost(url, kind string) (*http.Request, error) {
+	body, _ := io.Pipe()
+	req, err := http.NewRequest("POST", url, body)
+	if err == nil {
+		req.Header.Set("Content-Type", kind)
+	}
+	return req, err
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}

@@ -150,8 +150,15 @@ func (x *exchange) endpointBegins(up *upstream.Conn) {
 }
 
 // endpointRests takes that time back while the client is waited for, whose own
-// time runs then.
-func (x *exchange) endpointRests(up *upstream.Conn) { x.timeEndpoint(up, 0) }
+// time runs then. A gRPC call's client has none, so that what stands still is the
+// call.
+func (x *exchange) endpointRests(up *upstream.Conn) {
+	if x.grpc {
+		x.timeEndpoint(up, x.bodyTimeout())
+		return
+	}
+	x.timeEndpoint(up, 0)
+}
 
 // timeEndpoint sets the endpoint's time, unless the response has begun: then
 // the relay of its body sets it.

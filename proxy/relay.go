@@ -160,6 +160,9 @@ func (x *exchange) endRelay(r relayResult) {
 	case r == relayTruncated && errors.Is(x.failure.err, upstream.ErrDeadline):
 		outcome = upstream.Unknown
 		x.outcome.UpstreamError = stats.Timeout
+	case r == relayTruncated && x.grpc && x.up.TimedOut(): // silent, on both sides
+		outcome = upstream.Unknown
+		x.outcome.UpstreamError = stats.Timeout
 	case r == relayTruncated:
 		outcome = upstream.Failed
 		x.outcome.UpstreamError = stats.Truncated

@@ -221,6 +221,7 @@ func (s *stream2) queueData(p []byte, end bool) {
 	if s.left > 0 {
 		s.left -= int64(len(p))
 	}
+	c.budget.Earn(h2.PingFlood, 1) // gRPC clients measure the way by a ping for each DATA frame (grpc's BDP estimation)
 	if end || len(p) >= worthUpdates {
 		// Each frame of a fair size may be answered by an update of either
 		// window; some clients send both each time.
