@@ -120,9 +120,10 @@ func TestWebSocket(t *testing.T) {
 			t.Errorf("no %q in %q", want, head)
 		}
 	}
-	if s := r.v1(); s.TunnelsOpened != 1 || s.TunnelsActive != 1 {
-		t.Errorf("%d opened, %d active", s.TunnelsOpened, s.TunnelsActive)
-	}
+	eventually(t, "the tunnel in the counts", func() bool {
+		s := r.v1()
+		return s.TunnelsOpened == 1 && s.TunnelsActive == 1
+	})
 	for _, size := range []int{0, 5, 125, 126, 70_000, 1 << 20} {
 		payload := make([]byte, size)
 		rand.Read(payload)
