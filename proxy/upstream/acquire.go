@@ -1,15 +1,18 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 var (
 	// ErrNoEndpoint is returned when every endpoint is down or ejected, or the
 	// cluster is closed.
 	ErrNoEndpoint = errors.New("no usable endpoint")
-	// ErrOverloaded is returned when MaxConnections are in use.
+	// ErrOverloaded is returned when MaxConnections are in use, and as many
+	// requests wait already as may.
 	ErrOverloaded = errors.New("all connections allowed to the version are in use")
 )
 
@@ -43,31 +46,42 @@ type Acquire struct {
 	// Key is what Hash chooses by, if HasKey is set.
 	Key    uint64
 	HasKey bool
+	// Wait waits, if MaxPending allows it, where all connections are in use,
+	// until Left is closed; nil: never.
+	Wait bool
+	Left <-chan struct{}
+	// Within bounds each wait further; 0: not.
+	Within time.Duration
 }
 
 // Acquire returns a connection to one of the usable endpoints: a pooled one if
-// there is one, else a new one. It waits for ConnectTimeout at most. The error
-// is ErrNoEndpoint, ErrOverloaded or a *DialError.
+// there is one, else a new one. It waits for PendingTimeout, if at all, and then
+// for ConnectTimeout at most. The error is ErrNoEndpoint, ErrOverloaded,
+// ErrPendingTimeout, ErrLeft or a *DialError.
 func (c *Cluster) Acquire(opt Acquire) (*Conn, error) {
 	v := c.view.Load()
 	if len(v.usable) == 0 {
-		if v = c.settle(v); len(v.usable) == 0 {
+		if v = c.settle(v, opt.Within); len(v.usable) == 0 {
 			return nil, ErrNoEndpoint
 		}
 	}
-	if n := c.busy.Add(1); v.cfg.MaxConnections > 0 && n > int64(v.cfg.MaxConnections) {
-		c.busy.Add(-1)
-		return nil, ErrOverloaded
+	waited, err := c.claim(v, &opt)
+	if err != nil {
+		return nil, err
+	}
+	if waited {
+		if v = c.view.Load(); len(v.usable) == 0 {
+			c.unclaim()
+			return nil, ErrNoEndpoint
+		}
 	}
 	e := c.choose(v, &opt)
 	e.active.Add(1)
 	conn, err := e.take(v, &opt)
 	if err != nil {
 		e.active.Add(-1)
-		c.busy.Add(-1)
-		if !isLocal(err) {
-			c.failed(e)
-		}
+		c.unclaim()
+		c.noteDial(v, e, &opt, err)
 		return nil, &DialError{Endpoint: e, Err: err}
 	}
 	return conn, nil
@@ -83,5 +97,17 @@ func (e *Endpoint) take(v *view, opt *Acquire) (*Conn, error) {
 			return conn, nil
 		}
 	}
-	return e.dial(v)
+	return e.dial(v, opt.Within)
+}
+
+// noteDial takes in that a dial failed. Of one that was given less time than
+// the configuration gives, a timeout says nothing.
+func (c *Cluster) noteDial(v *view, e *Endpoint, opt *Acquire, err error) {
+	hurried := opt.Within > 0 && opt.Within < v.cfg.ConnectTimeout && errors.Is(err, context.DeadlineExceeded)
+	switch {
+	case isLocal(err):
+		c.noteShortage(e, err)
+	case !hurried:
+		c.failed(e)
+	}
 }

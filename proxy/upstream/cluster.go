@@ -45,9 +45,11 @@ type Cluster struct {
 	onEvent func(Event)
 	lookUp  func(context.Context, resolve.Name) (resolve.Answer, error)
 
-	view atomic.Pointer[view]
-	busy atomic.Int64  // connections in use
-	turn atomic.Uint64 // of RoundRobin
+	view         atomic.Pointer[view]
+	busy         atomic.Int64  // connections in use
+	turn         atomic.Uint64 // of RoundRobin
+	pending      pending       // requests that wait for a connection
+	shortageSaid atomic.Int64  // when a want of file descriptors was logged, Unix time in ns; 0: never
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -153,6 +155,9 @@ func (c *Cluster) install(cfg Config, w *way) (end func()) {
 		c.startChecks(e, changed || old.cfg.Health != cfg.Health)
 	}
 	return func() {
+		c.pending.mu.Lock()
+		c.grant() // more connections may be allowed now
+		c.pending.mu.Unlock()
 		for _, e := range gone {
 			e.dropIdle(true)
 		}

@@ -27,6 +27,9 @@ const (
 	// a burst leaves behind goes by age, so the limit is a backstop.
 	DefaultMaxIdlePerEndpoint = 512
 
+	// DefaultPendingTimeout is as long as a connection may take.
+	DefaultPendingTimeout = time.Second
+
 	DefaultHealthInterval = 2 * time.Second
 	DefaultHealthTimeout  = time.Second
 	DefaultFall           = 3
@@ -65,6 +68,10 @@ type Config struct {
 	// MaxConnections is how many connections may be in use at once over all
 	// endpoints (idle ones don't count); 0 means no limit.
 	MaxConnections int
+	// MaxPending is how many requests may wait when MaxConnections are in use,
+	// first come, first served, each for PendingTimeout; 0: none waits.
+	MaxPending     int
+	PendingTimeout time.Duration
 	// Balance is how the usable endpoints share the requests.
 	Balance Balance
 	// SlowStart is how long an endpoint that is new, or has been down or
@@ -130,6 +137,8 @@ func (cfg Config) Validate() error {
 		{"idle timeout", int64(cfg.IdleTimeout)},
 		{"max idle connections per endpoint", int64(cfg.MaxIdlePerEndpoint)},
 		{"max connections", int64(cfg.MaxConnections)},
+		{"max pending", int64(cfg.MaxPending)},
+		{"pending timeout", int64(cfg.PendingTimeout)},
 		{"slow start", int64(cfg.SlowStart)},
 		{"health interval", int64(cfg.Health.Interval)},
 		{"health timeout", int64(cfg.Health.Timeout)},
@@ -171,6 +180,7 @@ func (cfg Config) withDefaults() Config {
 	or(&cfg.ConnectTimeout, DefaultConnectTimeout)
 	or(&cfg.IdleTimeout, DefaultIdleTimeout)
 	or(&cfg.MaxIdlePerEndpoint, DefaultMaxIdlePerEndpoint)
+	or(&cfg.PendingTimeout, DefaultPendingTimeout)
 	or(&cfg.Health.Interval, DefaultHealthInterval)
 	or(&cfg.Health.Timeout, DefaultHealthTimeout)
 	or(&cfg.Health.Fall, DefaultFall)

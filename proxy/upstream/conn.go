@@ -67,7 +67,7 @@ func (c *Conn) Release(o Outcome) {
 		c.close()
 	}
 	e.active.Add(-1)
-	e.cluster.busy.Add(-1)
+	e.cluster.unclaim()
 }
 
 // park puts the connection into the pool and reports whether it could. Bytes that wait

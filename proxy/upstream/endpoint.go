@@ -2,11 +2,9 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"sluice/proxy/sock"
@@ -142,9 +140,9 @@ func (e *Endpoint) takeIdle(v *view, check bool) *Conn {
 	}
 }
 
-// dial opens a connection.
-func (e *Endpoint) dial(v *view) (*Conn, error) {
-	ctx, cancel := context.WithTimeout(e.cluster.ctx, v.cfg.ConnectTimeout)
+// dial opens a connection; left bounds the time further, unless it is 0.
+func (e *Endpoint) dial(v *view, left time.Duration) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(e.cluster.ctx, within(v.cfg.ConnectTimeout, left))
 	defer cancel()
 	opened, err := e.connect(ctx, v.way)
 	if err != nil {
@@ -168,15 +166,4 @@ func closeAll(conns []*Conn) {
 	for _, c := range conns {
 		c.close()
 	}
-}
-
-// isLocal reports whether a dial failed for want of something on this machine,
-// which says nothing about the endpoint.
-func isLocal(err error) bool {
-	for _, local := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, context.Canceled} {
-		if errors.Is(err, local) {
-			return true
-		}
-	}
-	return false
 }

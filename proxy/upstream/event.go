@@ -14,7 +14,7 @@ type Event struct {
 	Endpoint         string    // the address, or the name that was looked up
 	At               time.Time // by the injected clock
 	Until            time.Time // when an Ejected endpoint returns; else zero
-	Err              error     // behind Down and LookupFailed; else nil
+	Err              error     // behind Down, LookupFailed and Shortage; else nil
 	// Repeated says that the same was told before: to be counted, and no news.
 	Repeated bool
 }
@@ -31,6 +31,8 @@ const (
 
 	LookupFailed    EventKind = "lookup_failed"    // its name was not found; what was known of it stays
 	LookupRecovered EventKind = "lookup_recovered" // its name is found again
+
+	Shortage EventKind = "no_descriptors" // no connection to it for want of file descriptors
 )
 
 // emit tells of an endpoint. The caller holds no lock.
@@ -64,6 +66,8 @@ func (c *Cluster) logEvent(e *Event) {
 		c.log.Info("endpoint has returned from ejection", fields...)
 	case LookupFailed:
 		c.log.Warn("endpoints are not found in the DNS; those known stay", append(fields, zap.Error(e.Err))...)
+	case Shortage:
+		c.log.Error("no file descriptor is left for connections to endpoints; raise the limit (ulimit -n, LimitNOFILE) or lower max_connections", append(fields, zap.Error(e.Err))...)
 	case LookupRecovered:
 		c.log.Info("endpoints are found in the DNS again", fields...)
 	}

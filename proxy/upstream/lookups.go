@@ -127,11 +127,11 @@ func (c *Cluster) unsettled() bool {
 
 // settle waits, at most as long as a connection may take, until the endpoints
 // are known of a version that has just come.
-func (c *Cluster) settle(v *view) *view {
+func (c *Cluster) settle(v *view, left time.Duration) *view {
 	if v.unsettled == nil {
 		return v
 	}
-	timeout := time.NewTimer(v.cfg.ConnectTimeout)
+	timeout := time.NewTimer(within(v.cfg.ConnectTimeout, left))
 	defer timeout.Stop()
 	select {
 	case <-v.unsettled:
