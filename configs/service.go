@@ -122,6 +122,21 @@ type Upstream struct {
 	// no limit.
 	MaxConnections int      `yaml:"max_connections"`
 	Host           HostMode `yaml:"host"` // the Host that the upstream sees; default preserve
+	// MaxPending is how many requests may wait when MaxConnections are in use,
+	// first come, first served, each for PendingTimeout; then 503. 0, the
+	// default: none waits.
+	MaxPending     int           `yaml:"max_pending"`
+	PendingTimeout time.Duration `yaml:"pending_timeout"` // above 0; default 1s
+	// TryTimeout is how long one try may take to the head of the response; a
+	// request that can be repeated is then tried elsewhere. 0, the default:
+	// ResponseTimeout, after which nothing is tried again.
+	TryTimeout time.Duration `yaml:"try_timeout"`
+	// TotalTimeout is how long all tries and waits up to that head may take; then
+	// 504. 0, the default: no limit.
+	TotalTimeout time.Duration `yaml:"total_timeout"`
+	// RetryOn are statuses, 400 to 599, after which an idempotent request is tried
+	// again. Default: none.
+	RetryOn []int `yaml:"retry_on"`
 	// Balance is how the endpoints of a version share its requests; default
 	// least_request.
 	Balance Balance `yaml:"balance"`
@@ -181,6 +196,7 @@ func DefaultUpstream() Upstream {
 		Retries:         1,
 		RetryBudget:     0.2,
 		Host:            HostPreserve,
+		PendingTimeout:  time.Second,
 		Balance:         LeastRequest,
 	}
 }

@@ -79,6 +79,22 @@ func (c *checker) dns(path string, d *DNS) {
 	distinct(c, path+".servers", d.Servers)
 }
 
+// tries checks how long requests wait, and after what they are tried again.
+func (c *checker) tries(path string, u *Upstream) {
+	c.between(path+".max_pending", int64(u.MaxPending), 0, 1_000_000)
+	if u.MaxPending > 0 && u.MaxConnections == 0 {
+		c.fail(path+".max_pending", "set max_connections", "without a limit on connections nothing waits for one")
+	}
+	c.positive(path+".pending_timeout", u.PendingTimeout)
+	if u.TryTimeout > u.ResponseTimeout {
+		c.fail(path+".try_timeout", "want at most "+u.ResponseTimeout.String(), "%v is longer than response_timeout", u.TryTimeout)
+	}
+	for i, status := range u.RetryOn {
+		c.between(index(path+".retry_on", i), int64(status), 400, 599)
+	}
+	distinct(c, path+".retry_on", u.RetryOn)
+}
+
 // maxSlowStart is longer than any cache takes to warm up that a proxy can help.
 const maxSlowStart = time.Hour
 

@@ -202,6 +202,7 @@ func (c *checker) upstream(path string, u *Upstream) {
 	c.between(path+".retries", int64(u.Retries), 0, 10)
 	c.share(path+".retry_budget", u.RetryBudget)
 	c.between(path+".max_connections", int64(u.MaxConnections), 0, 1_000_000)
+	c.tries(path, u)
 	c.balance(path, u)
 	c.dns(path+".dns", &u.DNS)
 }

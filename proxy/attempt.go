@@ -46,6 +46,7 @@ const (
 	faultMissing               // a version does not have the asset
 	faultUnprocessed           // the endpoint did not look at the request
 	faultDeadline              // the request's own deadline has passed
+	faultStatus                // an answer that the service wants tried again
 )
 
 // upstreamError is what the statistics call a fault.
@@ -82,7 +83,7 @@ func (x *exchange) attempt() attemptResult {
 	switch {
 	case x.res.Status == 101:
 		x.tunnel()
-	case x.unwanted():
+	case x.retriesStatus(), x.unwanted():
 		return attemptFailed
 	default:
 		x.relay()
@@ -98,7 +99,7 @@ func (x *exchange) acquire() bool {
 		Avoid:       x.failure.at,
 	}
 	want.Key, want.HasKey = x.hashKey()
-	up, err := x.target.Cluster.Acquire(want)
+	up, err := x.acquireWaiting(want)
 	if err == nil {
 		x.up, x.lastEndpoint = up, up.Endpoint
 		x.down.watch(up)
@@ -109,10 +110,15 @@ func (x *exchange) acquire() bool {
 	switch {
 	case errors.Is(err, upstream.ErrNoEndpoint):
 		x.failure.kind = faultNoEndpoint
-	case errors.Is(err, upstream.ErrOverloaded):
+	case err == upstream.ErrOverloaded, err == upstream.ErrPendingTimeout:
 		x.failure.kind = faultOverloaded
+	case err == upstream.ErrLeft:
+		x.failure = fault{kind: faultClient, err: errReset}
 	case errors.As(err, &dial):
 		x.failure.at = dial.Endpoint
+	}
+	if x.failure.kind != faultClient && x.outOfTime() {
+		x.failure.kind = faultTimeout
 	}
 	return false
 }
@@ -126,7 +132,7 @@ func (x *exchange) repeatable() bool { return !x.streamed && x.req.IsIdempotent(
 // may come before its end.
 func (x *exchange) send() bool {
 	up := x.up
-	up.SetTimeout(x.target.Settings.ResponseTimeout)
+	x.startTry()
 	if !x.streamed {
 		_, err := up.Exchange(x.head, &up.In)
 		return x.heard(err)
@@ -224,6 +230,10 @@ func (x *exchange) abandon() {
 	switch x.failure.kind {
 	case faultSpoiled, faultStale, faultClient, faultUnprocessed, faultDeadline:
 		outcome = upstream.Unknown
+	case faultTimeout:
+		if x.hurried && x.tries > 1 {
+			outcome = upstream.Unknown // the tries before had used its time up
+		}
 	}
 	x.endPump()
 	x.dropUpstream(outcome)
@@ -262,11 +272,14 @@ func (x *exchange) mayRetry() bool {
 		if !x.repeatable() {
 			return false
 		}
+	case faultTimeout:
+		if !x.repeatable() || !s.retriesTimeouts() {
+			return false
+		}
+	case faultStatus:
+		return true // retriesStatus has seen to it
 	default:
 		return false
 	}
-	if x.tries > s.Retries {
-		return false
-	}
-	return x.target.retries.take(x, s)
+	return x.hasRetry()
 }

@@ -19,7 +19,7 @@ func (x *exchange) ask() bool {
 
 // call is ask over HTTP/2.
 func (x *exchange) call() bool {
-	x.up.SetTimeout(x.responseTimeout())
+	x.startTry()
 	if x.streamed {
 		x.pump.begin(x)
 	}

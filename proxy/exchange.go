@@ -64,6 +64,7 @@ type course struct {
 	begun    bool // counted as in flight
 	streamed bool // the request's body is not part of head
 	informed bool // the client got an interim response
+	hurried  bool // this try got less time than a try has
 	retrying bool // holds a claim on the version's retry budget
 	close    bool // the client's connection ends after this exchange
 	shedding bool // it is refused for overload
@@ -250,7 +251,7 @@ func (x *exchange) forward() {
 	x.begun = true
 	x.streamed = x.isStreamed()
 	for x.attempt() == attemptFailed {
-		if x.mayRetry() || x.askAnother() {
+		if x.mayRetry() && x.pause() || x.askAnother() {
 			continue
 		}
 		if !x.answerMiss() {

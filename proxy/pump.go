@@ -146,7 +146,7 @@ func (x *exchange) spliceRequest(up *upstream.Conn) (int64, error) {
 // endpointBegins gives the endpoint the time in which it is to take what is sent
 // next or, when that was the last, to answer.
 func (x *exchange) endpointBegins(up *upstream.Conn) {
-	x.timeEndpoint(up, x.responseTimeout())
+	x.timeEndpoint(up, x.tryTime())
 }
 
 // endpointRests takes that time back while the client is waited for, whose own

@@ -206,6 +206,9 @@ var failureReplies = [...]struct {
 // replyFailure answers a request whose last attempt failed.
 func (x *exchange) replyFailure() {
 	x.outcome.UpstreamError = x.failure.kind.upstreamError()
+	if x.failure.kind == faultOverloaded {
+		x.target.Stats.Overloaded(x.peer.shard)
+	}
 	if x.failure.kind != faultClient {
 		r := failureReplies[x.failure.kind]
 		x.reply(r.status, r.text)

@@ -38,6 +38,16 @@ type Settings struct {
 	// ResponseTimeout is how long an endpoint may take from the end of the
 	// request to the head of its response.
 	ResponseTimeout time.Duration
+	// TryTimeout is how long one try may take to the head of the response; 0 is
+	// ResponseTimeout. Where it is shorter, a try that runs out of it is followed
+	// by another like one that failed.
+	TryTimeout time.Duration
+	// TotalTimeout is how long all tries and waits up to the head of the response
+	// may take, from the request's head on; 0: no limit.
+	TotalTimeout time.Duration
+	// RetryOn are statuses after which a request that can be repeated is tried
+	// again; the last try's answer stands.
+	RetryOn []int
 	// BodyTimeout is how long a response body may stand still.
 	BodyTimeout time.Duration
 	// TunnelIdle is how long a tunnel, such as a WebSocket, may be without a byte
@@ -76,6 +86,9 @@ func (s Settings) withDefaults() Settings {
 	d := DefaultSettings
 	if s.ResponseTimeout == 0 {
 		s.ResponseTimeout = d.ResponseTimeout
+	}
+	if s.TryTimeout == 0 {
+		s.TryTimeout = s.ResponseTimeout
 	}
 	if s.BodyTimeout == 0 {
 		s.BodyTimeout = d.BodyTimeout

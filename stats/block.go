@@ -29,6 +29,7 @@ const (
 	failedOver
 	ejections
 	lookupFailures
+	overloaded
 	shielded
 	fellBack
 	streamsClosed

@@ -23,7 +23,7 @@ var versionLabels = []string{"service", "version"}
 type collector struct {
 	registry *Registry
 	requests, duration, inFlight, sessions,
-	lookupFailures,
+	lookupFailures, overloaded, pending, fdExhausted,
 	retries, errors, ejections, failovers, failoversTaken, shielded, fellBack, aborted,
 	tunnelsActive, tunnelsOpened, streamsClosed, bytes, pinsMade, pinsMoved, pinsVoided,
 	weight, info,
@@ -55,6 +55,9 @@ func Collector(r *Registry) prometheus.Collector {
 		errors:          version("upstream_errors_total", "Requests that an endpoint failed, by the kind of the last failure.", "kind"),
 		ejections:       version("ejections_total", "Endpoints taken out for failing."),
 		lookupFailures:  version("dns_failures_total", "Lookups of the version's endpoints in the DNS that failed or found none."),
+		overloaded:      version("upstream_overloaded_total", "Requests refused because all connections allowed to the version were in use."),
+		pending:         version("upstream_pending", "Requests that wait for a connection to the version."),
+		fdExhausted:     desc("fd_exhausted_total", "Connections to endpoints that failed because no file descriptor was left."),
 		failovers:       version("failovers_total", "Requests that another version answered because this one had no healthy endpoint."),
 		failoversTaken:  version("failovers_taken_total", "Requests that this version answered in place of another."),
 		shielded:        version("shielded_total", "Requests that this version failed and the baseline was asked for in its place."),
@@ -87,7 +90,7 @@ func Collector(r *Registry) prometheus.Collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.requests, c.duration, c.inFlight, c.sessions,
-		c.lookupFailures,
+		c.lookupFailures, c.overloaded, c.pending, c.fdExhausted,
 		c.retries, c.errors, c.ejections, c.failovers, c.failoversTaken, c.shielded, c.fellBack, c.aborted,
 		c.tunnelsActive, c.tunnelsOpened, c.streamsClosed, c.bytes, c.pinsMade, c.pinsMoved, c.pinsVoided,
 		c.weight, c.info,
@@ -141,6 +144,7 @@ func (c *collector) describeVersion(ch chan<- prometheus.Metric, v *Version) {
 		return
 	}
 	gauge(ch, c.weight, float64(d.Weight), v.service, v.name)
+	gauge(ch, c.pending, float64(d.Pending), v.service, v.name)
 	gauge(ch, c.info, 1, v.service, v.name, valid(d.Commit), valid(d.Shape))
 }
 
@@ -166,6 +170,7 @@ func (c *collector) sendVersion(ch chan<- prometheus.Metric, s *sums, live uint6
 		{c.retries, retries},
 		{c.ejections, ejections},
 		{c.lookupFailures, lookupFailures},
+		{c.overloaded, overloaded},
 		{c.failovers, failedOver},
 		{c.failoversTaken, failoversTaken},
 		{c.shielded, shielded},
@@ -209,6 +214,7 @@ func (c *collector) sendProcess(ch chan<- prometheus.Metric) {
 	for kind, n := range p.H2Abuse {
 		count(ch, c.h2Abuse, n, kind)
 	}
+	count(ch, c.fdExhausted, p.FDExhausted)
 	count(ch, c.reloads, p.Reloads)
 	count(ch, c.reloadFailures, p.ReloadFailures)
 	gauge(ch, c.statePending, float64(p.StatePending))

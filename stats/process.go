@@ -12,6 +12,7 @@ type process struct {
 	refused         [maxStatus + 1]atomic.Uint64
 	overrideIgnored named
 	h2Abuse         named
+	fdExhausted     atomic.Uint64
 	reloads         atomic.Uint64
 	reloadFailures  atomic.Uint64
 	statePending    atomic.Int64
@@ -42,6 +43,10 @@ func (r *Registry) OverrideIgnored(kind string) { r.process.overrideIgnored.coun
 // overdid: "rapid_reset" and the like.
 func (r *Registry) H2Abuse(kind string) { r.process.h2Abuse.count(kind) }
 
+// DescriptorsExhausted counts a connection that failed because no file
+// descriptor was left.
+func (r *Registry) DescriptorsExhausted() { r.process.fdExhausted.Add(1) }
+
 // Reloaded counts a reload of the file that was taken.
 func (r *Registry) Reloaded() { r.process.reloads.Add(1) }
 
@@ -60,6 +65,7 @@ type ProcessStats struct {
 	Refused         map[int]uint64    `json:"refused"`          // by status
 	OverrideIgnored map[string]uint64 `json:"override_ignored"` // by kind
 	H2Abuse         map[string]uint64 `json:"h2_abuse"`         // by kind
+	FDExhausted     uint64            `json:"fd_exhausted"`
 	Reloads         uint64            `json:"reloads"`
 	ReloadFailures  uint64            `json:"reload_failures"`
 	StatePending    int64             `json:"state_pending"`
@@ -83,6 +89,7 @@ func (r *Registry) Process() ProcessStats {
 		Refused:         refused,
 		OverrideIgnored: p.overrideIgnored.counts(),
 		H2Abuse:         p.h2Abuse.counts(),
+		FDExhausted:     p.fdExhausted.Load(),
 		Reloads:         p.reloads.Load(),
 		ReloadFailures:  p.reloadFailures.Load(),
 		StatePending:    p.statePending.Load(),

@@ -59,11 +59,13 @@ type Options struct {
 	Certificates func() []Certificate
 }
 
-// Description is what the desired state says of a version.
+// Description is what is known of a version besides what is counted.
 type Description struct {
 	Weight int    // share of new sessions, relative to its siblings
 	Commit string // the tag "commit"; may be empty
 	Shape  string // the shape that it writes; may be empty
+	// Pending is how many requests wait for a connection now.
+	Pending int
 }
 
 // Registry holds the counters of a process. All methods are safe for

@@ -344,7 +344,7 @@ func TestProcessCounts(t *testing.T) {
 	r.HandshakeFailed("edge")
 	r.CertificateReloadFailed()
 	got, err := json.Marshal(r.Process())
-	want := `{"no_route":{"edge":2},"refused":{"400":1,"500":2},"override_ignored":{"expired":1},"h2_abuse":{"rapid_reset":1},"reloads":1,"reload_failures":1,"state_pending":2,"table_revision":17,"handshake_failures":{"edge":1},"certificate_failures":1}`
+	want := `{"no_route":{"edge":2},"refused":{"400":1,"500":2},"override_ignored":{"expired":1},"h2_abuse":{"rapid_reset":1},"fd_exhausted":0,"reloads":1,"reload_failures":1,"state_pending":2,"table_revision":17,"handshake_failures":{"edge":1},"certificate_failures":1}`
 	if err != nil || string(got) != want {
 		t.Errorf("got  %s, %v\nwant %s", got, err, want)
 	}

@@ -25,6 +25,7 @@ type VersionStats struct {
 	Retries        uint64            `json:"retries"`
 	UpstreamErrors map[string]uint64 `json:"upstream_errors"` // by kind, zeros left out
 	Ejections      uint64            `json:"ejections"`
+	Overloaded     uint64            `json:"overloaded"`      // requests refused for want of a connection
 	FailedOver     uint64            `json:"failed_over"`     // others answered for it
 	FailoversTaken uint64            `json:"failovers_taken"` // it answered for others
 	Shielded       uint64            `json:"shielded"`        // the baseline was asked in its place
@@ -137,6 +138,7 @@ func (r *Registry) versionStats(v *Version, s *sums, now int64) VersionStats {
 		Retries:        s.counters[retries],
 		UpstreamErrors: s.upstreamErrors(),
 		Ejections:      s.counters[ejections],
+		Overloaded:     s.counters[overloaded],
 		FailedOver:     s.counters[failedOver],
 		FailoversTaken: s.counters[failoversTaken],
 		Shielded:       s.counters[shielded],

@@ -73,6 +73,10 @@ func (v *Version) Ejected(n int) {
 	}
 }
 
+// Overloaded counts a request that was refused because all connections allowed to
+// the version were in use.
+func (v *Version) Overloaded(shard uint32) { v.count(shard, overloaded, 1) }
+
 // LookupFailed counts a lookup of the version's endpoints in the DNS that failed
 // or found none.
 func (v *Version) LookupFailed() { v.count(0, lookupFailures, 1) }

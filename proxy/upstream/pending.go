@@ -139,5 +139,8 @@ func within(limit, left time.Duration) time.Duration {
 	return limit
 }
 
+// LetsWait reports whether requests may wait for a connection at all.
+func (c *Cluster) LetsWait() bool { return c.view.Load().cfg.MaxPending > 0 }
+
 // Pending returns how many requests wait for a connection.
 func (c *Cluster) Pending() int { return int(c.pending.length.Load()) }

@@ -8,6 +8,7 @@ import (
 
 	"sluice/configs"
 	"sluice/proxy"
+	"sluice/proxy/upstream"
 	"sluice/routing"
 	"sluice/state"
 	"sluice/stats"
@@ -68,5 +69,15 @@ func (s *Server) describe(service, version string) (stats.Description, bool) {
 	if v.Spec.Shape != nil {
 		d.Shape = v.Spec.Shape.Writes
 	}
+	if c := s.clusterOf(service, version); c != nil {
+		d.Pending = c.Pending()
+	}
 	return d, true
+}
+
+// clusterOf returns the endpoints of a version; nil if it has none.
+func (s *Server) clusterOf(service, version string) *upstream.Cluster {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fleet.cluster(service, version)
 }

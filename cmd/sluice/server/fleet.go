@@ -85,6 +85,8 @@ func (f *fleet) join(service, version string, wanted, config upstream.Config) (*
 			m.stats.Ejected(1)
 		case upstream.LookupFailed:
 			m.stats.LookupFailed()
+		case upstream.Shortage:
+			f.stats.DescriptorsExhausted()
 		}
 		if !e.Repeated {
 			f.onEvent(e)
@@ -111,7 +113,7 @@ func sameConfig(a, b upstream.Config) bool {
 	return slices.Equal(a.Endpoints, b.Endpoints) && slices.Equal(a.DNSServers, b.DNSServers) &&
 		a.HTTP2 == b.HTTP2 && a.TLS.Equal(b.TLS) && a.Health == b.Health && a.Outlier == b.Outlier &&
 		a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout && a.MaxConnections == b.MaxConnections &&
-		a.Balance == b.Balance && a.SlowStart == b.SlowStart
+		a.MaxPending == b.MaxPending && a.PendingTimeout == b.PendingTimeout && a.Balance == b.Balance && a.SlowStart == b.SlowStart
 }
 
 // cluster returns the endpoints of a version, nil if it has no member.

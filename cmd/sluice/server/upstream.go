@@ -16,8 +16,8 @@ func clusterConfig(service string, f *configs.Service, v *state.Version) upstrea
 		HTTP2:          f.Upstream.Protocol != configs.H1,
 		TLS:            upstreamTLS(f.Upstream.TLS),
 		ConnectTimeout: f.Upstream.ConnectTimeout, IdleTimeout: f.Upstream.IdleTimeout,
-		MaxConnections: f.Upstream.MaxConnections,
-		Balance:        upstream.Balance(f.Upstream.Balance), SlowStart: f.Upstream.SlowStart, DNSServers: f.Upstream.DNS.Servers,
+		MaxConnections: f.Upstream.MaxConnections, MaxPending: f.Upstream.MaxPending, PendingTimeout: f.Upstream.PendingTimeout,
+		Balance: upstream.Balance(f.Upstream.Balance), SlowStart: f.Upstream.SlowStart, DNSServers: f.Upstream.DNS.Servers,
 		Health: upstream.HealthConfig{
 			Path: f.Health.Path, Host: f.Health.Host, Interval: f.Health.Interval, Timeout: f.Health.Timeout,
 			Fall: f.Health.Fall, Rise: f.Health.Rise, Disabled: f.Health.Disabled,
@@ -41,6 +41,7 @@ func upstreamTLS(t *configs.UpstreamTLS) *upstream.TLSConfig {
 func settings(f *configs.Service) proxy.Settings {
 	s := proxy.Settings{
 		ResponseTimeout: f.Upstream.ResponseTimeout, Retries: f.Upstream.Retries,
+		TryTimeout: f.Upstream.TryTimeout, TotalTimeout: f.Upstream.TotalTimeout, RetryOn: f.Upstream.RetryOn,
 		RetryBudget: f.Upstream.RetryBudget, HostOfEndpoint: f.Upstream.Host == configs.HostEndpoint,
 		TunnelIdle: f.Upstream.TunnelIdle, TunnelTotal: f.Upstream.TunnelTotal,
 	}
