@@ -1,9 +1,9 @@
 package upstream
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 )
 
@@ -103,7 +103,8 @@ func (e *Endpoint) take(v *view, opt *Acquire) (*Conn, error) {
 // noteDial takes in that a dial failed. Of one that was given less time than
 // the configuration gives, a timeout says nothing.
 func (c *Cluster) noteDial(v *view, e *Endpoint, opt *Acquire, err error) {
-	hurried := opt.Within > 0 && opt.Within < v.cfg.ConnectTimeout && errors.Is(err, context.DeadlineExceeded)
+	var network net.Error
+	hurried := opt.Within > 0 && opt.Within < v.cfg.ConnectTimeout && errors.As(err, &network) && network.Timeout()
 	switch {
 	case isLocal(err):
 		c.noteShortage(e, err)
