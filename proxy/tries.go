@@ -93,15 +93,16 @@ const (
 // to a bound that doubles ("full jitter"), so that those who failed together
 // don't come back together.
 func retryWait(retry int, r uint64) time.Duration {
-	return time.Duration(r % uint64(min(retryBase<<min(retry, 10), retryMost)+1))
+	return time.Duration(r % uint64(min(retryBase<<min(max(retry, 0), 10), retryMost)+1))
 }
 
 // pause waits before the next try, unless that goes to another endpoint or takes
-// the place of a connection that was closed: then nothing is gained by waiting.
+// the place of a connection that was closed, or that the endpoint was about to
+// close: then nothing is gained by waiting.
 // It reports false if the client gave up meanwhile.
 func (x *exchange) pause() bool {
 	switch x.failure.kind {
-	case faultSpoiled, faultStale:
+	case faultSpoiled, faultStale, faultUnprocessed:
 		return true
 	}
 	if healthy, _ := x.target.Cluster.Counts(); x.tries == 1 && healthy > 1 {

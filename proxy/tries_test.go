@@ -186,8 +186,8 @@ func TestPendingTimeout(t *testing.T) {
 
 func TestRetryWait(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		retry, r := rapid.IntRange(0, 100).Draw(t, "retry"), rapid.Uint64().Draw(t, "r")
-		if d := retryWait(retry, r); d < 0 || d > retryMost || retry == 0 && d > retryBase || retry == 1 && d > 2*retryBase {
+		retry, r := rapid.IntRange(-1, 100).Draw(t, "retry"), rapid.Uint64().Draw(t, "r")
+		if d := retryWait(retry, r); d < 0 || d > retryMost || retry <= 0 && d > retryBase || retry == 1 && d > 2*retryBase {
 			t.Fatalf("waits %v", d)
 		}
 	})
