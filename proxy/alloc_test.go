@@ -136,16 +136,21 @@ func TestRequestsAllocateNothing(t *testing.T) {
 // requests, after some to warm up. The least of up to three counts is what the
 // requests cost; the rest is the runtime's.
 func allocsPerRequest(t testing.TB, a *asker) float64 {
+	return allocsPerAsk(t, func() { a.ask(t) })
+}
+
+// allocsPerAsk is allocsPerRequest for any client.
+func allocsPerAsk(t testing.TB, ask func()) float64 {
 	const requests = 2000
 	for range requests / 4 {
-		a.ask(t)
+		ask()
 	}
 	least := float64(requests)
 	for tries := 0; tries < 3 && least > maxAllocs; tries++ {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		for range requests {
-			a.ask(t)
+			ask()
 		}
 		runtime.ReadMemStats(&after)
 		least = min(least, float64(after.Mallocs-before.Mallocs)/requests)

@@ -19,7 +19,7 @@ func (r *Refusal) Error() string { return r.Reason }
 
 // Rules of requests. Those that HTTP/1.1 shares have its status.
 var (
-	pseudoLate     = &Refusal{0, "a pseudo-header field behind a header field"}
+	pseudoLate     = &Refusal{0, "a pseudo-header field behind a header field, or a field without a name"}
 	pseudoTwice    = &Refusal{0, "a pseudo-header field that comes twice"}
 	pseudoUnknown  = &Refusal{0, "a pseudo-header field that requests don't have"}
 	pseudoMissing  = &Refusal{0, "a request without :method, :scheme or :path"}
@@ -62,8 +62,7 @@ type pseudo struct{ method, scheme, authority, path, protocol *string }
 func Request(req *head.Request, fields []head.Field, end bool, maxPath int) *Refusal {
 	var p pseudo
 	n, r := p.gather(fields)
-	req.Fields = append(req.Fields[:0], fields[n:]...)
-	req.Proto = head.HTTP2
+	*req = head.Request{Proto: head.HTTP2, Fields: append(req.Fields[:0], fields[n:]...)}
 	if r != nil {
 		return r
 	}
@@ -190,7 +189,7 @@ type regular struct {
 func (f *regular) note(field *head.Field) *Refusal {
 	switch field.ID {
 	case head.Other:
-		if field.Name[0] == ':' {
+		if field.Name == "" || field.Name[0] == ':' {
 			return pseudoLate
 		}
 	case head.Connection, head.KeepAlive, head.ProxyConnection, head.TransferEncoding, head.Upgrade:
