@@ -51,8 +51,10 @@ type conn2 struct {
 	open   []*stream2
 	owed   int64 // of the connection's window: consumed and not given back
 	closed recent
-	out    outgoing
-	gone   error // why the connection is lost; nil while it is not
+
+	tableLeft bool // the client was told that this side's encoder has no table
+	out       outgoing
+	gone      error // why the connection is lost; nil while it is not
 
 	// Deadlines in the time of sock.Now; 0: none.
 	readBy, writeBy int64

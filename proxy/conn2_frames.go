@@ -302,7 +302,7 @@ func (c *conn2) refuse(s *stream2, r *h2.Refusal) *h2.Fault {
 	}
 	fault := c.control()
 	text := "The request is refused: " + r.Reason + ".\n"
-	c.out.mem = appendRefusal(c.out.mem, s.ID, status, text, c.srv.date(time.Now()), s.isHead())
+	c.queueHead(appendRefusal(nil, s.ID, status, text, c.srv.date(time.Now()), s.isHead()))
 	if !s.RemoteEnd {
 		c.out.mem = h2.AppendReset(c.out.mem, s.ID, h2.NoError)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"sluice/proxy/buffer"
 	"sluice/proxy/h2"
+	"sluice/proxy/h2/hpack"
 )
 
 // outgoing is what waits to be sent on an HTTP/2 connection, whole frames. It
@@ -71,6 +72,21 @@ func (c *conn2) control() *h2.Fault {
 	}
 	c.out.grow(64)
 	return nil
+}
+
+// queueHead queues the frames of a header block, which it may change. The first
+// block after the client has lowered the size of its table begins with the
+// update that the client then waits for, in a frame of its own.
+func (c *conn2) queueHead(frames []byte) {
+	c.out.grow(len(frames) + h2.HeaderLen + 1)
+	if c.state.Peer.TableLowered && !c.tableLeft {
+		c.tableLeft = true
+		h := h2.ParseHeader(frames)
+		c.out.mem = h2.AppendHeader(c.out.mem, 1, h2.Headers, h.Flags&h2.EndStream, h.Stream)
+		c.out.mem = hpack.AppendTableSizeZero(c.out.mem)
+		h2.AppendHeader(frames[:0], h.Length, h2.Continuation, h.Flags&^h2.EndStream, h.Stream)
+	}
+	c.out.mem = append(c.out.mem, frames...)
 }
 
 // reset queues a RST_STREAM. It is called under mu.

@@ -489,3 +489,25 @@ func TestOnlyHTTP2(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestAClientThatLowersItsTable hears that the encoder has none (RFC 7541,
+// section 4.2), once.
+func TestAClientThatLowersItsTable(t *testing.T) {
+	b := newRecorder(t, nil)
+	r := newRig(t, map[string]string{"v1": b.addr}, h2c)
+	c := r.dial2(http2.Setting{ID: http2.SettingHeaderTableSize, Val: 0})
+	for i, path := range []string{"/", "/", "bad"} {
+		c.request(uint32(2*i+1), true, "GET", path)
+		f, err := c.ReadFrame()
+		if h, ok := f.(*http2.HeadersFrame); !ok || h.HeadersEnded() != (i > 0) || i == 0 && string(h.HeaderBlockFragment()) != "\x20" {
+			t.Fatalf("%v, %v", f, err)
+		}
+		if i == 0 {
+			if f, err := c.ReadFrame(); err != nil || !f.(*http2.ContinuationFrame).HeadersEnded() {
+				t.Fatalf("%v, %v", f, err)
+			}
+		}
+		c.expect("DATA")
+	}
+	r.drop(c)
+}

@@ -178,8 +178,7 @@ func (s *stream2) queue(frames, data *[]byte, end bool) (all bool) {
 		if s.ends(len(*data), 0, end) {
 			(*frames)[4] |= byte(h2.EndStream) // the flags of the first frame, HEADERS
 		}
-		c.out.grow(len(*frames))
-		c.out.mem = append(c.out.mem, *frames...)
+		c.queueHead(*frames)
 		*frames = nil
 	}
 	for !s.LocalEnd && (len(*data) > 0 || end) {

@@ -134,7 +134,7 @@ func TestFramesAgainstATwin(t *testing.T) {
 func TestSettings(t *testing.T) {
 	s := DefaultSettings
 	p := AppendSetting(AppendSetting(AppendSetting(nil, InitialWindowSize, 1000), HeaderTableSize, 1<<30), 0xabcd, 5)
-	if fault := s.Apply(p); fault != nil || s.InitialWindow != 1000 {
+	if fault := s.Apply(p); fault != nil || s.InitialWindow != 1000 || s.TableLowered {
 		t.Errorf("%v, %+v", fault, s)
 	}
 	for id, bad := range map[Setting]struct {

@@ -17,6 +17,10 @@ const (
 	NoPriorities         Setting = 9
 )
 
+// defaultTable is the size of the table of header fields, in bytes, before any
+// SETTINGS.
+const defaultTable = 4096
+
 // settingLen is the length of a setting in a frame, in bytes.
 const settingLen = 6
 
@@ -26,11 +30,14 @@ func AppendSetting(dst []byte, s Setting, value uint32) []byte {
 	return binary.BigEndian.AppendUint32(dst, value)
 }
 
-// Settings are those of a client that mean something to a server. What it says
-// of its header table and its largest frame does not: this server's encoder
-// has no table, and its frames are of the size that all peers take.
+// Settings are those of a client that mean something to a server. The largest
+// frame does not: this server's are of the size that all peers take.
 type Settings struct {
 	InitialWindow int64 // of each stream, in bytes
+	// TableLowered is set when the client's table of header fields became
+	// smaller than that which an encoder has at first. This server's has none, but
+	// must say so (RFC 7541, section 4.2).
+	TableLowered bool
 }
 
 // DefaultSettings are a client's settings until it sends others.
@@ -41,6 +48,8 @@ func (s *Settings) Apply(p []byte) *Fault {
 	for ; len(p) >= settingLen; p = p[settingLen:] {
 		value := binary.BigEndian.Uint32(p[2:])
 		switch Setting(binary.BigEndian.Uint16(p)) {
+		case HeaderTableSize:
+			s.TableLowered = s.TableLowered || value < defaultTable
 		case EnablePush:
 			if value > 1 {
 				return badPush
