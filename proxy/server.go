@@ -148,6 +148,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.stop()
 	}
 	s.mu.Unlock()
+	defer s.endTunnels(ctx)()
 	if s.Await(ctx) {
 		return nil
 	}

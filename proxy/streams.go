@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"context"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -169,16 +170,38 @@ func (s *Server) CloseStreams(clusters []*upstream.Cluster, revision uint64, jit
 			(st.client != nil || sock.Now()-st.began >= int64(streamAge))
 	}
 	due := s.streams.find(meant)
+	spread(due, jitter)
+	closeInTime(due, 0)
+	// A handshake that was under way has become a tunnel since, and a response
+	// has got older.
+	time.AfterFunc(jitter+closeGrace, func() { closeInTime(s.streams.find(meant), 0) })
+}
+
+// endTunnels closes the tunnels that are left in the second half of the time that
+// ctx gives the server to stop, evenly spread, so that they end in good order
+// and not by being cut off. It does not wait; stop takes it back.
+func (s *Server) endTunnels(ctx context.Context) (stop func() bool) {
+	by, limited := ctx.Deadline()
+	half := time.Until(by) / 2
+	if !limited || half <= 0 {
+		return func() bool { return true }
+	}
+	timer := time.AfterFunc(half, func() {
+		due := s.streams.find(func(st *stream) bool { return st.client != nil })
+		spread(due, half-min(closeGrace, half/2))
+		closeInTime(due, 0)
+	})
+	return timer.Stop
+}
+
+// spread puts streams into the order of times drawn evenly from the jitter.
+func spread(due []dueStream, jitter time.Duration) {
 	for i := range due {
 		if jitter > 0 {
 			due[i].after = rand.N(jitter)
 		}
 	}
 	slices.SortFunc(due, func(a, b dueStream) int { return cmp.Compare(a.after, b.after) })
-	closeInTime(due, 0)
-	// A handshake that was under way has become a tunnel since, and a response
-	// has got older.
-	time.AfterFunc(jitter+closeGrace, func() { closeInTime(s.streams.find(meant), 0) })
 }
 
 // closeInTime closes streams that are in the order of their time, of which some

@@ -388,3 +388,26 @@ func TestInsteadOverHTTP2(t *testing.T) {
 	}
 	eventually(t, "no connection stays in use", func() bool { return r.clusters["v1"].InUse()+r.clusters["v2"].InUse() == 0 })
 }
+
+// TestTunnelsEndBeforeTheServer: a server that stops closes in good order what
+// would not end by itself, and nothing is left to be cut off.
+func TestTunnelsEndBeforeTheServer(t *testing.T) {
+	b := webSocketBackend(t, echoFrames)
+	r := newRig(t, map[string]string{"v1": b.addr})
+	var all []net.Conn
+	for range 5 {
+		all = append(all, r.connect())
+	}
+	eventually(t, "all last", func() bool { return r.listed() == len(all) })
+	ended := r.shutdown(4 * time.Second)
+	for _, c := range all {
+		if _, payload, err := readFrame(c); string(payload) != "\x03\xf4" {
+			t.Errorf("%q, %v", payload, err)
+		}
+		c.Write(frame(8, []byte{3, 0xf4}, true))
+		c.Close()
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
