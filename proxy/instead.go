@@ -70,7 +70,7 @@ func (x *exchange) passOver() {
 	if x.res.Status >= 502 && x.res.Status <= 504 {
 		outcome = upstream.BadStatus
 	}
-	x.upBody.Init(&x.up.In, notHere{}, x.res.Length)
+	x.upBody.Init(&x.up.In, notHere{}, x.bodyLength())
 	if !x.res.Close && skipBuffered(&x.upBody) && !x.up.TimedOut() {
 		outcome |= upstream.Reusable
 	}
