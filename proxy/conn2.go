@@ -74,13 +74,13 @@ func newConn2(c1 *conn1) *conn2 {
 	c := &conn2{srv: c1.srv, sock: c1.sock, peer: c1.peer, from: c1.from, in: c1.in}
 	c.state.Begin(connWindow)
 	c.out.flusher = c.flushRest
+	c.srv.workers.join() // until end
 	return c
 }
 
 // serve reads frames until the connection ends.
 func (c *conn2) serve() {
 	var err error = errConnGone
-	c.srv.workers.join()
 	defer func() { c.end(err) }()
 	if err = c.greet(); err == nil {
 		err = c.process()

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -510,4 +511,25 @@ func TestAClientThatLowersItsTable(t *testing.T) {
 		c.expect("DATA")
 	}
 	r.drop(c)
+}
+
+// TestHTTP2NeedsAdequateTLS (RFC 9113, section 9.2.2).
+func TestHTTP2NeedsAdequateTLS(t *testing.T) {
+	b := newRecorder(t, nil)
+	server, tlsClient := tlsConfigs(t)
+	server.NextProtos = []string{"h2", "http/1.1"}
+	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) { r.listener.TLS = server })
+	tlsClient.NextProtos = []string{"h2"}
+	c := speak2(t, r.dialTLS(tlsClient))
+	c.alive(1)
+	r.drop(c)
+	weak := tlsClient.Clone()
+	weak.MaxVersion, weak.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}
+	nc := r.dialTLS(weak)
+	c = &frames2{Framer: http2.NewFramer(nc, nc), t: t, nc: nc}
+	c.expect("GOAWAY 0 INADEQUATE_SECURITY")
+	r.drop(c)
+	if n := r.srv.workers.conns; n != 0 {
+		t.Errorf("%d connections are counted", n)
+	}
 }
