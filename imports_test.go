@@ -107,6 +107,14 @@ var rules = []rule{
 		why: "whoever serves TLS is given a configuration, and asks no more",
 	},
 	{
+		from: "sluice/tracing/...", forbid: []string{"sluice/..."}, allow: []string{"sluice/tracing/..."},
+		why: "whoever tells of requests is given plain values; cmd joins it to the data path",
+	},
+	{
+		from: "sluice/proxy/...", forbid: []string{"go.opentelemetry.io/..."},
+		why: "what only a few requests need, and many libraries, is no part of the data path",
+	},
+	{
 		from: "sluice/admin/...", forbid: []string{"sluice/..."}, allow: []string{"sluice/admin/...", "sluice/state/..."},
 		why: "the API asks through its own interfaces for what the data path knows; cmd joins them",
 	},

@@ -19,6 +19,7 @@
 //	POST   /v1/tokens                            sign an override token
 //	POST   /v1/reload                            read the file anew
 //	GET    /healthz, /readyz, /metrics, /openapi.json
+//	GET    /debug/pprof/…                        profiles of the process
 //
 // Errors are RFC 9457 problems (package api). Who may do what is one table,
 // accessTable; every route passes the one gate that reads it.

@@ -37,6 +37,12 @@ func accessTable() map[string]Role {
 		"POST /v1/services/{s}/rollback":          Operator,
 		"POST /v1/services/{s}/pins/void":         Operator,
 		"POST /v1/reload":                         Admin,
+		"GET /debug/pprof/{$}":                    Admin,
+		"GET /debug/pprof/{profile}":              Admin,
+		"GET /debug/pprof/cmdline":                Admin,
+		"GET /debug/pprof/profile":                Admin,
+		"GET /debug/pprof/symbol":                 Admin,
+		"GET /debug/pprof/trace":                  Admin,
 	}
 }
 

@@ -126,6 +126,7 @@ func (s *Server) register() error {
 	s.registerHistory(a)
 	s.registerTools(a)
 	s.registerPlain(a)
+	s.registerProfiles()
 	var err error
 	if s.openapi, err = document(a); err != nil {
 		return fmt.Errorf("admin: the OpenAPI document: %w", err)

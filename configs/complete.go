@@ -26,6 +26,8 @@ func (f *File) complete(c *checker) {
 	}
 	f.beside(&f.State.Path)
 	f.beside(&f.Log.Access.File)
+	f.beside(&f.Tracing.HeadersFile)
+	f.beside(&f.Tracing.CA)
 	for i := range f.Listeners {
 		f.completeTLS(f.Listeners[i].TLS)
 	}

@@ -16,6 +16,7 @@ type File struct {
 	Admin     Admin       `yaml:"admin"`     // the administration API
 	State     State       `yaml:"state"`     // where decisions are kept
 	Log       Log         `yaml:"log"`       // what is logged, and how
+	Tracing   Tracing     `yaml:"tracing"`   // which requests a trace collector is told of
 	Override  Override    `yaml:"override"`  // who may choose a version
 	Overload  Overload    `yaml:"overload"`  // when requests are refused, so that others are served
 	Routes    []Route     `yaml:"routes"`    // none: everything to the only service
@@ -47,6 +48,7 @@ func DefaultFile() File {
 		Admin:        Admin{Address: "127.0.0.1:9900", ClientRole: Viewer},
 		State:        State{Backend: Bolt, Path: "sluice.db", Etcd: EtcdStore{Prefix: "/sluice/"}},
 		Log:          Log{Level: Info, Format: JSON, Access: AccessLog{Mode: AccessErrors, Sample: 0.01, Format: AccessJSON}},
+		Tracing:      DefaultTracing(),
 		Overload:     Overload{Target: 20 * time.Millisecond},
 		GracefulStop: 30 * time.Second,
 		Upgrade:      DefaultUpgrade(),

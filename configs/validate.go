@@ -15,6 +15,7 @@ func (f *File) validate(c *checker) {
 	f.validateState(c)
 	f.validateUpgrade(c)
 	f.validateAccessLog(c)
+	c.tracing(&f.Tracing)
 	c.overload("overload", f.Overload)
 	f.validateOverride(c)
 	f.validateRoutes(c)

@@ -106,10 +106,25 @@ func (x *exchange) endTrace() {
 	s.Wait, _ = x.times.split(s.Total)
 	s.UserAgent, _ = x.req.Lookup(head.UserAgent)
 	if t.joined {
-		s.TraceState, _ = x.req.Lookup(head.Tracestate)
+		s.TraceState = x.traceState()
 	}
 	if x.srv.access.layout.MaskClient {
 		s.Client = accesslog.Mask(s.Client)
 	}
 	x.srv.tracing.record(&s)
+}
+
+// traceState returns the client's tracestate; several fields are one list.
+func (x *exchange) traceState() string {
+	all := ""
+	for i := range x.req.Fields {
+		switch f := &x.req.Fields[i]; {
+		case f.ID != head.Tracestate:
+		case all == "":
+			all = f.Value
+		default:
+			all += "," + f.Value
+		}
+	}
+	return all
 }

@@ -37,26 +37,27 @@ func parseTraceparent(s string) (c traceContext, ok bool) {
 	return c, true
 }
 
-// unhex decodes lower-case hexadecimal digits, the only ones that are allowed.
+// nibbles are the values of lower-case hexadecimal digits, the only ones that
+// are allowed; above 15 is what is none.
+var nibbles = func() (table [256]byte) {
+	for i := range table {
+		table[i] = 0xff
+	}
+	for value, digit := range "0123456789abcdef" {
+		table[digit] = byte(value)
+	}
+	return table
+}()
+
+// unhex decodes hexadecimal digits, two for each byte of dst.
 func unhex(dst []byte, s string) bool {
+	bad := byte(0)
 	for i := range dst {
-		hi, lo := nibble(s[2*i]), nibble(s[2*i+1])
-		if hi|lo > 15 {
-			return false
-		}
+		hi, lo := nibbles[s[2*i]], nibbles[s[2*i+1]]
+		bad |= hi | lo
 		dst[i] = hi<<4 | lo
 	}
-	return true
-}
-
-func nibble(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	}
-	return 0xff
+	return bad < 16
 }
 
 // clientTrace returns the trace that the client says its request belongs to. Two

@@ -137,4 +137,5 @@ func (s *Server) noteRestart(old, f *configs.File) {
 	waits("overload", f.Overload, old.Overload, s.started.Overload)
 	waits("state", f.State, old.State, s.started.State)
 	waits("log", f.Log, old.Log, s.started.Log)
+	waits("tracing", f.Tracing, old.Tracing, s.started.Tracing)
 }

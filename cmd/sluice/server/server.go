@@ -31,6 +31,7 @@ import (
 	"sluice/state/bolt"
 	"sluice/state/memory"
 	"sluice/stats"
+	"sluice/tracing"
 )
 
 // Options are what a Server is made of besides its file.
@@ -64,6 +65,7 @@ type Server struct {
 	admin  *admin.Server
 	// accessLog is nil where requests are not logged.
 	accessLog *accesslog.Sink
+	tracing   *tracing.Exporter // nil: no request is traced
 
 	// mu orders what changes the table: commands (the keeper calls changed) and
 	// reloads. What follows is its.
@@ -146,8 +148,12 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
+	trace, err := s.openTracing(opt.Version)
+	if err != nil {
+		return err
+	}
 	s.proxy = proxy.New(proxy.Options{
-		Stats: s.stats, Log: s.log, Access: access, Inherit: s.sockets.take,
+		Stats: s.stats, Log: s.log, Access: access, Trace: trace, Inherit: s.sockets.take,
 		OverloadTarget: overloadTarget(s.file.Overload),
 	})
 	if _, err = s.keeper.Do(ctx, declare(s.file), s.fileMeta()); err != nil {
@@ -231,6 +237,7 @@ func (s *Server) abandon() {
 	s.fleet.close()
 	s.mu.Unlock()
 	s.closeAccessLog()
+	s.closeTracing()
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			s.log.Error("closing the store failed", zap.Error(err))
