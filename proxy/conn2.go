@@ -60,6 +60,7 @@ type conn2 struct {
 	readBy, writeBy int64
 	blockTimed      bool // readBy is that of a header block
 	stopping        stopState
+	greeted         bool           // SETTINGS are on their way
 	running         sync.WaitGroup // the streams' goroutines
 }
 
@@ -114,7 +115,12 @@ func (c *conn2) greet() error {
 	c.out.mem = append(h2.AppendHeader(c.out.mem, len(settings), h2.SettingsFrame, 0, 0), settings...)
 	c.out.mem = h2.AppendWindowUpdate(c.out.mem, 0, connWindow-h2.DefaultWindow)
 	c.flushSoon()
+	c.greeted = true
+	early := c.stopping.early
 	c.mu.Unlock()
+	if early || c.srv.leaving.Load() {
+		c.stop()
+	}
 	for c.in.Len() < len(h2.Preface) {
 		if p := c.in.Bytes(); string(p) != h2.Preface[:len(p)] {
 			return h2.BadPreface

@@ -15,6 +15,7 @@ import (
 
 // stopState is how far a connection has come with that.
 type stopState struct {
+	early  bool  // it was told to stop before its SETTINGS were sent
 	pinged bool  // the first GOAWAY and the PING are sent
 	final  bool  // the second is; new streams are refused
 	by     int64 // when the client must have heard, in the time of sock.Now
@@ -31,6 +32,10 @@ func (c *conn2) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stopping.pinged || c.gone != nil {
+		return
+	}
+	if !c.greeted { // SETTINGS come first (RFC 9113, section 3.4); greet goes on
+		c.stopping.early = true
 		return
 	}
 	c.stopping.pinged, c.stopping.by = true, after(stopGrace)
