@@ -58,7 +58,9 @@ type conn2 struct {
 
 	// Deadlines in the time of sock.Now; 0: none.
 	readBy, writeBy int64
-	blockTimed      bool // readBy is that of a header block
+	blockTimed      bool  // readBy is that of a header block
+	idleAt          int64 // since when there are no streams
+	evicted         bool  // to make room
 	stopping        stopState
 	greeted         bool           // SETTINGS are on their way
 	running         sync.WaitGroup // the streams' goroutines
@@ -104,6 +106,7 @@ func (c *conn2) serve() {
 func (c *conn2) greet() error {
 	c.mu.Lock()
 	c.readBy = after(c.peer.listener.HeadTimeout)
+	c.noteIdle()
 	c.retime()
 	var payload [36]byte
 	settings := h2.AppendSetting(payload[:0], h2.MaxConcurrentStreams, maxStreams)
@@ -248,7 +251,7 @@ func (c *conn2) end(err error) {
 // the client has still sent does not reset the connection before the client
 // has read why it ends (RFC 9113, section 6.8).
 func (c *conn2) linger(refused bool) {
-	if !refused && !c.stopped() || c.sock.CloseWrite() != nil {
+	if !refused && !c.stopped() || c.hurried() || c.sock.CloseWrite() != nil {
 		return
 	}
 	c.sock.ResumeReading()

@@ -33,6 +33,7 @@ func (c *conn2) timeIdle() {
 	c.readBy = 0
 	if len(c.open) == 0 {
 		c.readBy = after(c.idleTime())
+		c.noteIdle()
 	}
 	c.retime()
 }

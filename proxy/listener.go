@@ -193,7 +193,7 @@ func (s *Server) open(c *ListenerConfig) (*listener, error) {
 	network, addr := split(c.Address)
 	if s.inherit != nil {
 		if ln := s.inherit(c.Name, network, addr); ln != nil {
-			return &listener{srv: s, net: ln, ended: make(chan struct{}), freed: make(chan struct{}, 1)}, nil
+			return newListener(s, ln), nil
 		}
 	}
 	if network == "unix" {
@@ -203,7 +203,11 @@ func (s *Server) open(c *ListenerConfig) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &listener{srv: s, net: ln, ended: make(chan struct{})}, nil
+	return newListener(s, ln), nil
+}
+
+func newListener(s *Server, ln net.Listener) *listener {
+	return &listener{srv: s, net: ln, ended: make(chan struct{}), freed: make(chan struct{}, 1)}
 }
 
 // removeStale removes a Unix socket that nobody answers, as a process that was
