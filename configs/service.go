@@ -116,7 +116,8 @@ type Upstream struct {
 	// byte of a response came: 0 to 10, default 1.
 	Retries int `yaml:"retries"`
 	// RetryBudget is the largest share of live requests that may be retries, 0
-	// to 1; three are always allowed. Default 0.2.
+	// to 1; three are always allowed. A request for which no connection could be
+	// opened doesn't count. Default 0.2.
 	RetryBudget float64 `yaml:"retry_budget"`
 	// MaxConnections bounds the connections to each version; 0, the default:
 	// no limit.

@@ -265,9 +265,8 @@ func (x *exchange) mayRetry() bool {
 	case faultUnprocessed:
 		return x.mayRetryUnprocessed()
 	case faultUnreachable:
-		if x.streamed && x.pump.started {
-			return false
-		}
+		// Nothing was sent: the request is not multiplied, and no part of the budget.
+		return x.hasTry()
 	case faultStale, faultReset:
 		if !x.repeatable() {
 			return false

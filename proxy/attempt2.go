@@ -64,6 +64,22 @@ func (x *exchange) mayRetryUnprocessed() bool {
 	return true
 }
 
+// refuser is a codec that can tell its client that nobody looked at a request.
+type refuser interface{ refuse() }
+
+// refuse ends a request that its endpoint did not look at, and that can't be sent
+// again from here, so that its client knows that it may (RFC 9113, section 8.7).
+func (x *exchange) refuse() bool {
+	r, ok := x.down.(refuser)
+	if !ok || !x.streamed || x.informed {
+		return false
+	}
+	r.refuse()
+	x.outcome.Status = failureReplies[faultUnprocessed].status
+	x.aborted = true
+	return true
+}
+
 // bodyLength is the length of the response's body as it is read from the
 // endpoint's connection.
 func (x *exchange) bodyLength() int64 {

@@ -209,6 +209,9 @@ func (x *exchange) replyFailure() {
 	if x.failure.kind == faultOverloaded {
 		x.target.Stats.Overloaded(x.peer.shard)
 	}
+	if x.failure.kind == faultUnprocessed && x.refuse() {
+		return
+	}
 	if x.failure.kind != faultClient {
 		r := failureReplies[x.failure.kind]
 		x.reply(r.status, r.text)

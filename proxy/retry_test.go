@@ -197,6 +197,34 @@ func TestConnectRefusedGoesToAnotherEndpoint(t *testing.T) {
 	}
 }
 
+// TestConnectRefusedToManyAtOnce: what was not sent multiplies nothing, so that
+// no budget bounds it.
+func TestConnectRefusedToManyAtOnce(t *testing.T) {
+	const clients = 20
+	b := newRecorder(t, nil)
+	r := newRig(t, map[string]string{"v1": refusing(t) + "," + b.addr}, func(r *rig) {
+		r.settings.RetryBudget, r.settings.RetryFloor = -1, -1
+		r.upstream.Outlier.Disabled = true
+	})
+	answers := make(chan string, clients)
+	for range clients {
+		c := r.dial()
+		go func() {
+			io.WriteString(c, post("hello", "Content-Length: 5", closing))
+			answer, _ := io.ReadAll(c)
+			answers <- statuses(string(answer))
+		}()
+	}
+	for range clients {
+		if s := <-answers; s != "200" {
+			t.Errorf("answered %s", s)
+		}
+	}
+	if seen, _ := b.take(); len(seen) != clients {
+		t.Errorf("%d requests came, want %d", len(seen), clients)
+	}
+}
+
 func TestConnectRefusedByAll(t *testing.T) {
 	r := newRig(t, map[string]string{"v1": refusing(t)})
 	answer := r.exchangeRaw(get("/", closing))

@@ -226,6 +226,13 @@ func (s *stream2) close() {
 	c.closed.add(s.ID)
 }
 
+// refuse implements refuser.
+func (s *stream2) refuse() {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.resetCode = h2.RefusedStream
+}
+
 // remove takes a stream out of those that are open.
 func (c *conn2) remove(s *stream2) {
 	for i, other := range c.open {

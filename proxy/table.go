@@ -59,7 +59,7 @@ type Settings struct {
 	Retries int
 	// RetryBudget is the share of a version's requests in flight that may be
 	// retries, 0.2 for 20%, negative for none; RetryFloor retries are always
-	// allowed.
+	// allowed. Requests that could not be sent at all have no part in it.
 	RetryBudget float64
 	RetryFloor  int
 	// HostOfEndpoint sends the endpoint's address as Host instead of the

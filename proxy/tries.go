@@ -79,9 +79,11 @@ func (x *exchange) retriesStatus() bool {
 // hasRetry reports whether there is a retry left for this request, and claims
 // it.
 func (x *exchange) hasRetry() bool {
-	s := &x.target.Settings
-	return x.tries <= s.Retries && !x.outOfTime() && x.target.retries.take(x, s)
+	return x.hasTry() && x.target.retries.take(x, &x.target.Settings)
 }
+
+// hasTry reports whether there is a try left for this request.
+func (x *exchange) hasTry() bool { return x.tries <= x.target.Settings.Retries && !x.outOfTime() }
 
 // Bounds of the wait before a retry.
 const (
