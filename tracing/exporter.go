@@ -160,6 +160,10 @@ func (e *Exporter) finish() {
 // export sends a batch. The log tells of the first that is lost, and of the
 // first that comes through again.
 func (e *Exporter) export(batch []*tracepb.Span) {
+	if e.ctx.Err() != nil { // the time to stop is over: not even packing is worth while
+		e.drop(len(batch))
+		return
+	}
 	ctx, cancel := context.WithTimeout(e.ctx, exportTime)
 	defer cancel()
 	err := e.client.UploadTraces(ctx, []*tracepb.ResourceSpans{{
