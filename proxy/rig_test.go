@@ -34,6 +34,7 @@ type rig struct {
 	settings Settings
 	service  routing.ServiceConfig
 	upstream upstream.Config // but the names and the endpoints
+	deps     upstream.Deps
 	keys     []routing.Key
 	options  Options
 }
@@ -63,7 +64,7 @@ func newRig(t testing.TB, versions map[string]string, options ...option) *rig {
 		if addresses != "" {
 			cfg.Endpoints = strings.Split(addresses, ",")
 		}
-		cluster, err := upstream.New(cfg, upstream.Deps{})
+		cluster, err := upstream.New(cfg, r.deps)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ type HealthEvent struct {
 	Service  string    `json:"service"`
 	Version  string    `json:"version"`
 	Endpoint string    `json:"endpoint"`
-	Kind     string    `json:"kind" enum:"up,down,ejected,returned"`
+	Kind     string    `json:"kind" enum:"up,down,ejected,returned,failing,lookup_failed,lookup_recovered,no_descriptors"`
 	Detail   string    `json:"detail,omitempty"`
 }
 

@@ -50,6 +50,7 @@ type Cluster struct {
 	turn         atomic.Uint64 // of RoundRobin
 	pending      pending       // requests that wait for a connection
 	shortageSaid atomic.Int64  // when a want of file descriptors was logged, Unix time in ns; 0: never
+	failingSaid  atomic.Int64  // the same for an endpoint that fails and is kept
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc

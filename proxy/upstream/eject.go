@@ -14,6 +14,8 @@ func (c *Cluster) failed(e *Endpoint) {
 	}
 	if until, ok := c.eject(e); ok {
 		c.emit(Ejected, e, until, nil)
+	} else {
+		c.noteFailing(e)
 	}
 }
 

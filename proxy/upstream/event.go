@@ -29,6 +29,10 @@ const (
 	Ejected  EventKind = "ejected"  // requests to it failed in a row
 	Returned EventKind = "returned" // its ejection is over
 
+	// Failing says that requests to it failed in a row, and that it is not ejected
+	// since too few others are left.
+	Failing EventKind = "failing"
+
 	LookupFailed    EventKind = "lookup_failed"    // its name was not found; what was known of it stays
 	LookupRecovered EventKind = "lookup_recovered" // its name is found again
 
@@ -60,6 +64,8 @@ func (c *Cluster) logEvent(e *Event) {
 		c.log.Warn("endpoint is down", append(fields, zap.Error(e.Err))...)
 	case Ejected:
 		c.log.Warn("endpoint is ejected", append(fields, zap.Time("until", e.Until))...)
+	case Failing:
+		c.log.Warn("endpoint fails request after request, and is kept: too few others are left", fields...)
 	case Up:
 		c.log.Info("endpoint is up", fields...)
 	case Returned:
