@@ -53,7 +53,7 @@ h2spec: build ## the conformance tests of HTTP/2, in the clear and over TLS
 demo: build ## two services, three versions each, flipped under load; DEMO='--keep' goes on
 	bin/sluice demo $(DEMO)
 
-bench: build ## Sluice beside haproxy, nginx and caddy; BENCH='-quick' takes 2 minutes
+bench: build ## Sluice beside haproxy, nginx and caddy; BENCH='-quick' takes 4 minutes, BENCH='-only tls,h2' 3
 	$(GO) run ./bench -sluice ./bin/sluice $(BENCH)
 
 flips: build ## 1,000 flips in 60 s under load, every request accounted for

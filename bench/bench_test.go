@@ -4,10 +4,12 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"maps"
 	"math"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +40,7 @@ func TestSpread(t *testing.T) {
 
 // A round in which the whole machine was slow must not move the ratio.
 func TestRatiosArePaired(t *testing.T) {
-	c := cell{Size: peers.Sizes()[0], Connections: 64}
+	c := cell{Protocol: inClear, Size: peers.Sizes()[0], Connections: 64}
 	samples := []sample{
 		{Peer: "sluice", Cell: c, Round: 0, CPUUS: 10}, {Peer: "haproxy", Cell: c, Round: 0, CPUUS: 20},
 		{Peer: "sluice", Cell: c, Round: 1, CPUUS: 100}, {Peer: "haproxy", Cell: c, Round: 1, CPUUS: 200},
@@ -56,13 +58,13 @@ func TestRatiosArePaired(t *testing.T) {
 
 func TestBetween(t *testing.T) {
 	at := time.Unix(100, 0)
-	a := reading{at: at, cpu: time.Second, bytes: 1000}
-	b := reading{at: at.Add(2 * time.Second), cpu: 2 * time.Second, bytes: 1000 + 50_000*400}
-	s, err := between(a, b, 400)
+	a := reading{at: at, cpu: time.Second, answered: 1000}
+	b := reading{at: at.Add(2 * time.Second), cpu: 2 * time.Second, answered: 51_000}
+	s, err := between(a, b)
 	if err != nil || s.CPUUS != 20 || s.RPS != 25_000 || s.Busy != 0.5 {
 		t.Errorf("between = %+v, %v", s, err)
 	}
-	if _, err := between(a, a, 400); err == nil {
+	if _, err := between(a, a); err == nil {
 		t.Error("no answers between the readings is no error")
 	}
 }
@@ -73,6 +75,7 @@ func TestFlags(t *testing.T) {
 		{"-connections 8,x", "\"x\" is not a number"},
 		{"-rounds 0", "-rounds is 1 or more"},
 		{"-span 2500ms", "whole number of seconds"},
+		{"-only tls,h3", "unknown \"h3\"; known are h1, tls, h2, idle, routing"},
 		{"-peers squid", "unknown peer \"squid\""},
 		{"extra", "unexpected argument"},
 	} {
@@ -81,8 +84,8 @@ func TestFlags(t *testing.T) {
 		}
 	}
 	o, err := parseFlags([]string{"-sluice", filepath.Join(t.TempDir(), "none"), "-quick"})
-	if err != nil || len(o.cells()) != 4 || o.rounds != 3 {
-		t.Errorf("-quick: %d cells, %d rounds, %v; want 4 and 3", len(o.cells()), o.rounds, err)
+	if err != nil || len(o.cells()) != 8 || o.rounds != 3 {
+		t.Errorf("-quick: %d cells, %d rounds, %v; want 8 and 3", len(o.cells()), o.rounds, err)
 	}
 	for _, p := range o.peers {
 		if p.Name == "sluice" {
@@ -91,15 +94,66 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+func TestPartsAreRunAlone(t *testing.T) {
+	o, err := parseFlags([]string{"-only", "tls,h2"})
+	if err != nil || o.out != filepath.Join("bin", "bench") {
+		t.Fatalf("-only writes into %q, %v; want that the whole report stays", o.out, err)
+	}
+	var got []string
+	for _, c := range o.cells() {
+		got = append(got, c.String())
+	}
+	want := []string{
+		"TLS, HTTP/1.1, 200 B, 64 connections, pinned",
+		"TLS, HTTP/1.1, 10 KB, 64 connections, pinned",
+		"TLS, HTTP/2, 200 B, 16 connections × 4 streams, pinned",
+		"TLS, HTTP/2, 200 B, 16 connections × 32 streams, pinned",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("cells %q, want %q", got, want)
+	}
+	if o, err = parseFlags(nil); err != nil || o.out != "bench" || len(o.cells()) != 14 {
+		t.Errorf("the whole is %d cells into %q, %v; want 14 into bench", len(o.cells()), o.out, err)
+	}
+}
+
+// Every cell over TLS takes a peer's process with a certificate and no other.
+func TestCellsTakeTheirPeers(t *testing.T) {
+	o, err := parseFlags(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.peers = peers.All("/bin/sluice", "/bin/bench")
+	taken := make(map[string]int)
+	for _, c := range o.cells() {
+		for _, p := range o.variants(&peers.Certificate{}) {
+			if !c.takes(p) {
+				continue
+			}
+			if c.Protocol.secure() != (p.TLS != nil) {
+				t.Errorf("%v takes %s, TLS %v", c, p.Name, p.TLS != nil)
+			}
+			taken[p.Name]++
+		}
+	}
+	want := map[string]int{"sluice": 14, "haproxy": 14, "nginx": 14, "caddy": 14, "haproxy-splice": 1, "nginx-defaults": 1, "floor": 3}
+	if !maps.Equal(taken, want) {
+		t.Errorf("cells of each peer: %v, want %v", taken, want)
+	}
+}
+
 func TestReportIsWhole(t *testing.T) {
-	o := options{out: t.TempDir(), sizes: peers.Sizes(), conns: []int{64}, peers: peers.All("/bin/sluice", "/bin/bench")}
+	o := options{out: t.TempDir(), parts: allParts(), sizes: peers.Sizes(), conns: []int{64}, peers: peers.All("/bin/sluice", "/bin/bench")}
 	r := report{Env: env{Begun: time.Unix(0, 0).UTC(), Command: "go run ./bench"}, Micro: "BenchmarkDecide 300 ns"}
 	for _, c := range o.cells() {
 		r.Samples = append(r.Samples, sample{Peer: "sluice", Cell: c, CPUUS: 15}, sample{Peer: "haproxy", Cell: c, CPUUS: 20},
 			sample{Peer: "nginx", Cell: c, CPUUS: 25})
 	}
 	r.Samples[1].Errors.Timeout = 3
-	r.Idles = []idle{{Peer: "sluice", Connections: 4000, Empty: rig.Memory{PSS: 10 << 20}, Held: rig.Memory{PSS: 20 << 20}}}
+	r.Idles = []idle{
+		{Peer: "sluice", Protocol: inClear, Connections: 4000, Empty: rig.Memory{PSS: 10 << 20}, Held: rig.Memory{PSS: 20 << 20}},
+		{Peer: "sluice", Protocol: http2, Connections: 4000, Empty: rig.Memory{PSS: 10 << 20}, Held: rig.Memory{PSS: 30 << 20}},
+	}
 	if err := writeReport(o, r); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +166,9 @@ func TestReportIsWhole(t *testing.T) {
 		"1 MB, 64 connections, pinned: at most 0.5 of nginx's CPU time: **missed**, 0.60",
 		"haproxy, 200 B, 64 connections, pinned, round 1: {Connect:0 Read:0 Write:0 Status:0 Timeout:3}",
 		"| sluice | 15.0 (15.0–15.0) | 0% | 0.75 (0.75–0.75) | 0.60 (0.60–0.60) |",
-		"| sluice | 10.0 | 20.0 | 2.6 |",
+		"TLS, HTTP/2, 200 B, 16 connections × 32 streams, pinned: at most 0.8 of haproxy's CPU time: **kept**, 0.75",
+		"### TLS, HTTP/1.1, 10 KB, 64 connections, pinned", "plots/cpu-tls.svg", "plots/cpu-h2.svg",
+		"| sluice | HTTP/1.1 | 10.0 | 20.0 | 2.6 |", "| sluice | TLS, HTTP/2 | 10.0 | 30.0 | 5.1 |",
 		"plots/cpu-1m.svg", "| date | 1970-01-01 00:00 UTC", "BenchmarkDecide 300 ns",
 		"of nginx-defaults's CPU time: **not measured** in this run",
 	} {
@@ -120,7 +176,7 @@ func TestReportIsWhole(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, text)
 		}
 	}
-	for _, name := range []string{"plots/cpu-200.svg", "plots/cpu-10k.svg", "samples.json"} {
+	for _, name := range []string{"plots/cpu-200.svg", "plots/cpu-10k.svg", "plots/cpu-tls.svg", "plots/cpu-h2.svg", "samples.json"} {
 		if _, err := os.Stat(filepath.Join(o.out, name)); err != nil {
 			t.Error(err)
 		}

@@ -31,13 +31,17 @@ func describe(ctx context.Context, o options, args []string) env {
 		Begun:   time.Now().UTC(),
 		Command: strings.Join(append([]string{"go run ./bench"}, args...), " "),
 		Machine: rig.ThisMachine(ctx),
-		Options: fmt.Sprintf("%d rounds, loads of %v, proxy on core %d, wrk (1 thread) and backends on core %d", o.rounds, o.span, o.proxyCore, o.loadCore),
+		Options: fmt.Sprintf("%d rounds, loads of %v, proxy on core %d, wrk or h2load (1 thread) and backends on core %d", o.rounds, o.span, o.proxyCore, o.loadCore),
 	}
 	for _, p := range o.peers {
 		if text := p.Version(ctx); text != "" && !p.LargeOnly {
 			e.Versions = append(e.Versions, version{p.Name, text})
 		}
 	}
-	e.Versions = append(e.Versions, version{"wrk", rig.FirstLine(ctx, "wrk", "-v")}, version{"backends", rig.FirstLine(ctx, "nginx", "-v")})
+	e.Versions = append(e.Versions, version{"wrk", rig.FirstLine(ctx, "wrk", "-v")})
+	if o.has(string(http2)) {
+		e.Versions = append(e.Versions, version{"h2load", rig.FirstLine(ctx, "h2load", "--version")})
+	}
+	e.Versions = append(e.Versions, version{"backends", rig.FirstLine(ctx, "nginx", "-v")})
 	return e
 }

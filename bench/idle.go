@@ -15,6 +15,7 @@ import (
 // many that have asked once and stay connected.
 type idle struct {
 	Peer        string     `json:"peer"`
+	Protocol    protocol   `json:"protocol"`
 	Connections int        `json:"connections"`
 	Empty       rig.Memory `json:"empty"`
 	Held        rig.Memory `json:"held"`
@@ -28,11 +29,12 @@ func (i idle) PerConnection() float64 {
 // settle is how long connections rest before the memory is read.
 const settle = 3 * time.Second
 
-// runIdle measures each peer that is no variant, one after the other.
-func runIdle(ctx context.Context, dir string, o options, b *peers.Backends) ([]idle, error) {
+// runIdle measures each peer that is no variant, one after the other, in the
+// clear and over TLS with HTTP/2.
+func runIdle(ctx context.Context, dir string, o options, b *peers.Backends, tls *peers.Certificate) ([]idle, error) {
 	var all []idle
-	for _, p := range o.peers {
-		if o.idle == 0 || p.LargeOnly || p.Floor {
+	for _, p := range o.variants(tls) {
+		if o.idle == 0 || !o.has("idle") || p.LargeOnly || p.Floor {
 			continue
 		}
 		i, err := measureIdle(ctx, dir, o, p, b)
@@ -40,7 +42,7 @@ func runIdle(ctx context.Context, dir string, o options, b *peers.Backends) ([]i
 			return nil, fmt.Errorf("%s, %d idle connections: %w", p.Name, o.idle, err)
 		}
 		all = append(all, i)
-		fmt.Fprintf(os.Stderr, "idle  %-14s %.1f MB, with %d connections %.1f MB\n", p.Name, mega(i.Empty.PSS), o.idle, mega(i.Held.PSS))
+		fmt.Fprintf(os.Stderr, "idle  %-14s %-3s %.1f MB, with %d connections %.1f MB\n", p.Name, i.Protocol, mega(i.Empty.PSS), o.idle, mega(i.Held.PSS))
 	}
 	return all, nil
 }
@@ -51,11 +53,14 @@ func measureIdle(ctx context.Context, dir string, o options, p peers.Peer, b *pe
 		return idle{}, err
 	}
 	defer func() { err = errors.Join(err, r.Stop()) }()
-	i = idle{Peer: p.Name, Connections: o.idle}
+	i = idle{Peer: p.Name, Protocol: inClear, Connections: o.idle}
+	if p.TLS != nil {
+		i.Protocol = http2
+	}
 	if i.Empty, err = rig.MemoryOf(r.PIDs); err != nil {
 		return idle{}, err
 	}
-	clients, err := hold(ctx, r.Address, o.idle)
+	clients, err := hold(ctx, r, i.Protocol, o.idle)
 	defer func() {
 		for _, c := range clients {
 			c.Close()
@@ -77,13 +82,13 @@ func measureIdle(ctx context.Context, dir string, o options, p peers.Peer, b *pe
 
 // hold opens n connections, has one request answered on each and returns them
 // open. It returns those it has on an error, too.
-func hold(ctx context.Context, addr string, n int) ([]*rig.Client, error) {
-	var clients []*rig.Client
+func hold(ctx context.Context, r *peers.Running, p protocol, n int) ([]client, error) {
+	var clients []client
 	for range n {
 		if err := ctx.Err(); err != nil {
 			return clients, err
 		}
-		c, err := rig.Dial(addr, 5*time.Second)
+		c, err := dial(r, p)
 		if err != nil {
 			return clients, err
 		}

@@ -38,6 +38,7 @@ type options struct {
 	proxyCore int
 	loadCore  int
 	peers     []peers.Peer
+	parts     []string // by name
 }
 
 func main() {
@@ -79,12 +80,19 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, backends.Stop()) }()
 
+	var tls *peers.Certificate
+	if o.needsTLS() {
+		if tls, err = peers.NewCertificate(dir); err != nil {
+			return err
+		}
+	}
+
 	env := describe(ctx, o, args)
-	samples, err := runMatrix(ctx, dir, o, backends)
+	samples, err := runMatrix(ctx, dir, o, backends, tls)
 	if err != nil {
 		return err
 	}
-	idles, err := runIdle(ctx, dir, o, backends)
+	idles, err := runIdle(ctx, dir, o, backends, tls)
 	if err != nil {
 		return err
 	}
@@ -108,14 +116,15 @@ func workDir() (string, error) {
 
 func parseFlags(args []string) (options, error) {
 	var o options
-	var names, sizes, conns string
+	var names, sizes, conns, only string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&o.sluice, "sluice", "./bin/sluice", "path of the sluice binary; its row is left out while there is none")
-	f.StringVar(&o.out, "out", "bench", "directory for RESULTS.md, samples.json and plots/")
-	f.BoolVar(&o.quick, "quick", false, "about 2 minutes: 64 connections, 3 rounds; for a look, not for figures to keep")
+	f.StringVar(&o.out, "out", "", "directory for RESULTS.md, samples.json and plots/; by default bench, or bin/bench with -quick or -only")
+	f.BoolVar(&o.quick, "quick", false, "about 4 minutes: 64 connections, 3 rounds; for a look, not for figures to keep")
+	f.StringVar(&only, "only", "", "parts to run, such as tls,h2; known are "+strings.Join(allParts(), ", ")+"; by default all")
 	f.IntVar(&o.rounds, "rounds", 5, "how often each peer is measured in each cell")
-	f.StringVar(&sizes, "sizes", "200,10k,1m", "answers, by path")
-	f.StringVar(&conns, "connections", "8,64,512", "numbers of connections")
+	f.StringVar(&sizes, "sizes", "200,10k,1m", "answers in the clear, by path")
+	f.StringVar(&conns, "connections", "8,64,512", "numbers of connections in the clear")
 	f.DurationVar(&o.span, "span", 2*time.Second, "length of one load, whole seconds, 2 s at least")
 	f.IntVar(&o.idle, "idle", 4000, "connections held open for the idle memory; 0 leaves it out")
 	f.IntVar(&o.proxyCore, "proxy-core", 0, "core of the proxy")
@@ -130,10 +139,16 @@ func parseFlags(args []string) (options, error) {
 	if o.quick {
 		o.rounds, conns = 3, "64"
 	}
+	if o.out == "" {
+		o.out = "bench"
+		if o.quick || only != "" {
+			o.out = filepath.Join("bin", "bench") // a part doesn't replace the whole
+		}
+	}
 	if o.rounds < 1 || o.idle < 0 || o.span < 2*time.Second || o.span%time.Second != 0 {
 		return o, errors.New("-rounds is 1 or more, -idle 0 or more, -span a whole number of seconds from 2s")
 	}
-	err := errors.Join(o.chooseCells(sizes, conns), o.choosePeers(names))
+	err := errors.Join(o.chooseParts(only), o.chooseCells(sizes, conns), o.choosePeers(names))
 	return o, err
 }
 
@@ -177,6 +192,9 @@ func (o *options) choosePeers(names string) error {
 // programs returns what must be installed for the chosen peers.
 func (o options) programs() []string {
 	programs := []string{"wrk", "nginx", "taskset"}
+	if o.has(string(http2)) {
+		programs = append(programs, "h2load")
+	}
 	for _, p := range o.peers {
 		programs = append(programs, p.Programs...)
 	}

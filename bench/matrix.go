@@ -12,57 +12,21 @@ import (
 	"sluice/bench/rig"
 )
 
-// cell is one load under which every peer is measured.
-type cell struct {
-	Size        peers.Size `json:"size"`
-	Connections int        `json:"connections"`
-	// New makes every request a new session: no cookie, so the proxy draws a
-	// version and sets a pin. Otherwise all carry one valid pin.
-	New bool `json:"new_sessions"`
-}
-
-func (c cell) String() string {
-	sessions := "pinned"
-	if c.New {
-		sessions = "new sessions"
-	}
-	return fmt.Sprintf("%s, %d connections, %s", c.Size.Name, c.Connections, sessions)
-}
-
-// takes tells whether a peer is measured in the cell.
-func (c cell) takes(p peers.Peer) bool {
-	switch {
-	case p.LargeOnly:
-		return c.Size.Bytes >= 1<<20
-	case p.Floor:
-		return c.Connections == 64 && !c.New
-	}
-	return true
-}
-
-// cells returns the matrix: each size by each number of connections, pinned,
-// and one cell of new sessions with the smallest answer.
-func (o options) cells() []cell {
-	var all []cell
-	for _, s := range o.sizes {
-		for _, n := range o.conns {
-			all = append(all, cell{Size: s, Connections: n})
-		}
-	}
-	middle := o.conns[len(o.conns)/2]
-	return append(all, cell{Size: o.sizes[0], Connections: middle, New: true})
-}
-
 // runMatrix starts every peer and measures them in turn, round after round, so
-// that a slow minute of the machine falls on all alike.
-func runMatrix(ctx context.Context, dir string, o options, b *peers.Backends) (samples []sample, err error) {
+// that a slow minute of the machine falls on all alike. A peer that is measured
+// in the clear and over TLS runs twice.
+func runMatrix(ctx context.Context, dir string, o options, b *peers.Backends, tls *peers.Certificate) (samples []sample, err error) {
 	var running []*peers.Running
 	defer func() {
 		for _, r := range slices.Backward(running) {
 			err = errors.Join(err, r.Stop())
 		}
 	}()
-	for _, p := range o.peers {
+	cells := o.cells()
+	for _, p := range o.variants(tls) {
+		if !slices.ContainsFunc(cells, func(c cell) bool { return c.takes(p) }) {
+			continue
+		}
 		r, err := p.Start(ctx, dir, o.proxyCore, b, peers.Weights{V1: 95, V2: 5})
 		if err != nil {
 			return nil, err
@@ -70,23 +34,36 @@ func runMatrix(ctx context.Context, dir string, o options, b *peers.Backends) (s
 		running = append(running, r)
 	}
 	for round := range o.rounds {
-		for _, c := range o.cells() {
+		for _, c := range cells {
 			for _, r := range running {
 				if !c.takes(r.Peer) {
 					continue
 				}
-				s, err := measure(ctx, dir, o, r, c)
+				s, err := measureInTime(ctx, dir, o, r, c, b)
 				if err != nil {
 					return nil, fmt.Errorf("%s, %v: %w", r.Name, c, err)
 				}
 				s.Round = round
 				samples = append(samples, s)
-				fmt.Fprintf(os.Stderr, "round %d/%d  %-36v %-14s %8.1f µs CPU/request %9.0f/s  p99 %8.2f ms  errors %d\n",
+				fmt.Fprintf(os.Stderr, "round %d/%d  %-50v %-14s %8.1f µs CPU/request %9.0f/s  p99 %8.2f ms  errors %d\n",
 					round+1, o.rounds, c, s.Peer, s.CPUUS, s.RPS, s.P99MS, s.Errors.Total())
 			}
 		}
 	}
 	return samples, nil
+}
+
+// variants returns the chosen peers in the clear and, unless tls is nil, over
+// TLS.
+func (o options) variants(tls *peers.Certificate) []peers.Peer {
+	all := slices.Clone(o.peers)
+	for _, p := range o.peers {
+		if tls != nil && p.SpeaksTLS() {
+			p.TLS = tls
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // sample is one measurement of one peer in one cell.
@@ -111,36 +88,39 @@ const (
 	leadOut = 150 * time.Millisecond
 )
 
+// errEarly is returned where a load is over before the last reading.
+var errEarly = errors.New("the load ended before it was measured: the machine is busy")
+
+// measureInTime measures, again where a busy machine made the readings late.
+func measureInTime(ctx context.Context, dir string, o options, r *peers.Running, c cell, b *peers.Backends) (s sample, err error) {
+	const tries = 3
+	for range tries {
+		if s, err = measure(ctx, dir, o, r, c, b); !errors.Is(err, errEarly) {
+			return s, err
+		}
+	}
+	return s, err
+}
+
 // measure loads a peer and returns what one request costs.
-//
-// Requests are counted by the bytes that wrk reads, divided by the bytes of one
-// answer: wrk tells its own count only at the end, when up to one large answer
-// a connection is half done and would be lost from the count, not from the CPU
-// time.
-func measure(ctx context.Context, dir string, o options, r *peers.Running, c cell) (sample, error) {
-	cookie, answer, err := pinFor(r, c)
+func measure(ctx context.Context, dir string, o options, r *peers.Running, c cell, b *peers.Backends) (sample, error) {
+	running, answered, err := startLoad(dir, o, r, c, b)
 	if err != nil {
 		return sample{}, err
 	}
-	wrk, err := rig.StartWrk("wrk", dir, rig.Load{
-		URL: "http://" + r.Address + c.Size.Path, Connections: c.Connections,
-		Duration: o.span, Timeout: 10 * time.Second, Cookie: cookie, Core: o.loadCore,
-	})
+	defer running.Stop()
+	end := time.Now().Add(o.span - leadOut)
+	if err := wait(ctx, running, leadIn); err != nil {
+		return sample{}, err
+	}
+	before, err := read(r, answered)
 	if err != nil {
 		return sample{}, err
 	}
-	defer wrk.Stop()
-	if err := wait(ctx, wrk, leadIn); err != nil {
+	if err := wait(ctx, running, time.Until(end)); err != nil {
 		return sample{}, err
 	}
-	before, err := read(r, wrk)
-	if err != nil {
-		return sample{}, err
-	}
-	if err := wait(ctx, wrk, o.span-leadIn-leadOut); err != nil {
-		return sample{}, err
-	}
-	after, err := read(r, wrk)
+	after, err := read(r, answered)
 	if err != nil {
 		return sample{}, err
 	}
@@ -148,11 +128,11 @@ func measure(ctx context.Context, dir string, o options, r *peers.Running, c cel
 	if err != nil {
 		return sample{}, err
 	}
-	result, err := wrk.Result()
+	result, err := running.Result()
 	if err != nil {
 		return sample{}, err
 	}
-	s, err := between(before, after, answer)
+	s, err := between(before, after)
 	if err != nil {
 		return sample{}, err
 	}
@@ -161,47 +141,16 @@ func measure(ctx context.Context, dir string, o options, r *peers.Running, c cel
 	return s, nil
 }
 
-// pinFor asks for the cell's answer until it comes from v1, and returns the pin
-// that came with it, which the load then carries (none for new sessions), and
-// the bytes of one further answer.
-func pinFor(r *peers.Running, c cell) (cookie string, bytes int64, err error) {
-	const tries = 200 // v1 has 95%
-	for range tries {
-		a, err := rig.GetOnce(r.Address, c.Size.Path, "", 5*time.Second)
-		if err != nil {
-			return "", 0, err
-		}
-		if a.Status != 200 || a.Version != "v1" {
-			continue
-		}
-		if c.New || r.Peer.Floor {
-			return "", a.Bytes, nil
-		}
-		if a.Cookie == "" {
-			return "", 0, errors.New("the answer to a new session sets no cookie")
-		}
-		again, err := rig.GetOnce(r.Address, c.Size.Path, a.Cookie, 5*time.Second)
-		if err != nil {
-			return "", 0, err
-		}
-		if again.Version != "v1" || again.Cookie != "" {
-			return "", 0, fmt.Errorf("the pin %s doesn't hold: version %q answers and sets %q", a.Cookie, again.Version, again.Cookie)
-		}
-		return a.Cookie, again.Bytes, nil
-	}
-	return "", 0, fmt.Errorf("no answer 200 from v1 in %d tries", tries)
-}
-
 // reading is the state of the counters at one moment.
 type reading struct {
-	at    time.Time
-	cpu   time.Duration // spent by the proxy's processes
-	ticks rig.Ticks     // the same, coarser, and in two parts
-	bytes int64         // read by wrk
+	at       time.Time
+	cpu      time.Duration // spent by the proxy's processes
+	ticks    rig.Ticks     // the same, coarser, and in two parts
+	answered float64       // requests, from any start
 }
 
-func read(r *peers.Running, wrk *rig.Wrk) (reading, error) {
-	bytes, err := rig.BytesRead(wrk.PID)
+func read(r *peers.Running, answered func() (float64, error)) (reading, error) {
+	n, err := answered()
 	if err != nil {
 		return reading{}, err
 	}
@@ -210,13 +159,12 @@ func read(r *peers.Running, wrk *rig.Wrk) (reading, error) {
 		return reading{}, err
 	}
 	ticks, err := rig.TicksOf(r.PIDs)
-	return reading{at: time.Now(), cpu: cpu, ticks: ticks, bytes: bytes}, err
+	return reading{at: time.Now(), cpu: cpu, ticks: ticks, answered: n}, err
 }
 
-// between computes the rates between two readings, an answer having so many
-// bytes.
-func between(a, b reading, answer int64) (sample, error) {
-	requests := float64(b.bytes-a.bytes) / float64(answer)
+// between computes the rates between two readings.
+func between(a, b reading) (sample, error) {
+	requests := b.answered - a.answered
 	wall, cpu := b.at.Sub(a.at), b.cpu-a.cpu
 	if requests <= 0 || wall <= 0 {
 		return sample{}, errors.New("no answers came in the measured time")
@@ -230,8 +178,8 @@ func between(a, b reading, answer int64) (sample, error) {
 	}, nil
 }
 
-// wait lets time pass. It fails when wrk ends early, or with ctx.
-func wait(ctx context.Context, wrk *rig.Wrk, d time.Duration) error {
+// wait lets time pass. It fails when the load ends early, or with ctx.
+func wait(ctx context.Context, running load, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -239,8 +187,10 @@ func wait(ctx context.Context, wrk *rig.Wrk, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-wrk.Ended():
-		_, err := wrk.Result()
-		return errors.Join(errors.New("wrk ended early"), err)
+	case <-running.Ended():
+		if _, err := running.Result(); err != nil {
+			return err
+		}
+		return errEarly
 	}
 }

@@ -19,7 +19,7 @@ func microCommand(core int) []string {
 // They need the work tree and the Go tools: where these are missing the report
 // says so instead of failing after all else has been measured.
 func runMicro(ctx context.Context, o options) string {
-	if o.quick {
+	if o.quick || !o.has("routing") {
 		return "Not measured in this run.\n"
 	}
 	args := microCommand(o.proxyCore)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"html"
 	"strings"
-
-	"sluice/bench/peers"
 )
 
 // Measures of the plots in pixels.
@@ -31,22 +29,45 @@ type group struct {
 	Bars  []bar
 }
 
-// plotSize draws the CPU time per request of every peer at one size of answers,
-// as an SVG: a group of bars for each number of connections, with a thin line
-// from the least to the greatest round.
-func plotSize(o options, samples []sample, s peers.Size) string {
-	var groups []group
-	for _, n := range o.conns {
-		c := cell{Size: s, Connections: n}
-		g := group{Title: fmt.Sprintf("%d connections", n)}
-		for _, p := range o.peers {
-			if v, ok := spreadIn(samples, c, p.Name, func(s sample) float64 { return s.CPUUS }); ok {
-				g.Bars = append(g.Bars, bar{Label: p.Name, Value: v, Own: p.Name == "sluice"})
+// plot is one file below plots/.
+type plot struct{ Name, SVG string }
+
+// plots draws the CPU time per request of every peer at pinned sessions: a plot
+// for each size of answers in the clear, one for HTTP/1.1 over TLS and one for
+// HTTP/2. A bar's thin line goes from the least to the greatest round.
+func (o options) plots(samples []sample) []plot {
+	var all []plot
+	add := func(name, title string, heading func(cell) string, shown func(cell) bool) {
+		var groups []group
+		for _, c := range o.cells() {
+			if shown(c) && !c.New {
+				groups = append(groups, group{Title: heading(c), Bars: o.bars(samples, c)})
 			}
 		}
-		groups = append(groups, g)
+		if len(groups) > 0 {
+			all = append(all, plot{"cpu-" + name + ".svg", drawBars("CPU µs per request, "+title+", pinned sessions", groups)})
+		}
 	}
-	return drawBars(fmt.Sprintf("CPU µs per request, answers of %s, pinned sessions", s.Name), groups)
+	for _, s := range o.sizes {
+		add(strings.TrimPrefix(s.Path, "/"), "answers of "+s.Name, cell.clients,
+			func(c cell) bool { return c.Protocol == inClear && c.Size == s })
+	}
+	add("tls", "HTTP/1.1 over TLS, 64 connections", func(c cell) string { return c.Size.Name },
+		func(c cell) bool { return c.Protocol == overTLS })
+	add("h2", "HTTP/2 over TLS, answers of 200 B", cell.clients,
+		func(c cell) bool { return c.Protocol == http2 })
+	return all
+}
+
+// bars returns a cell's, one for each peer that was measured.
+func (o options) bars(samples []sample, c cell) []bar {
+	var bars []bar
+	for _, p := range o.peers {
+		if v, ok := spreadIn(samples, c, p.Name, func(s sample) float64 { return s.CPUUS }); ok {
+			bars = append(bars, bar{Label: p.Name, Value: v, Own: p.Name == "sluice"})
+		}
+	}
+	return bars
 }
 
 func drawBars(title string, groups []group) string {

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -70,7 +71,21 @@ func (b *Backends) start(ctx context.Context, version, listen, root, dir string,
 		return err
 	}
 	b.processes = append(b.processes, p)
-	return p.AwaitReady(ctx, readyLimit, func() error { return answers(listen) })
+	return p.AwaitReady(ctx, readyLimit, func() error { return answers(listen, nil) })
+}
+
+// Requests returns how many requests both have begun so far, those of health
+// checks, and of this question, included.
+func (b *Backends) Requests() (int64, error) {
+	var sum int64
+	for _, addr := range []string{b.V1, b.V2} {
+		n, err := rig.NginxRequests(addr, "/count", time.Second)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
 // Stop ends both.
@@ -97,9 +112,15 @@ func writeAnswers(root string) error {
 	return nil
 }
 
-// answers reports whether a server gives the small answer.
-func answers(addr string) error {
-	a, err := rig.GetOnce(addr, Sizes()[0].Path, "", time.Second)
+// answers reports whether a server gives the small answer, over TLS unless
+// config is nil.
+func answers(addr string, config *tls.Config) error {
+	c, err := rig.DialTLS(addr, time.Second, config)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	a, err := c.Get(Sizes()[0].Path, "")
 	if err != nil {
 		return err
 	}

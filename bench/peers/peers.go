@@ -6,6 +6,7 @@ package peers
 
 import (
 	"context"
+	"crypto/tls"
 	"debug/buildinfo"
 	"embed"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"time"
 
 	"sluice/bench/rig"
 )
@@ -32,11 +34,14 @@ type Peer struct {
 	Programs []string
 	// Template is the name of its configuration, without ".tmpl"; "" for none.
 	Template string
-	// LargeOnly keeps the peer to answers of 1 MB: a variant of another peer
-	// that differs there alone.
+	// LargeOnly keeps the peer to answers of 1 MB at 64 connections: a variant of
+	// another peer that differs there alone.
 	LargeOnly bool
 	// Floor marks a relay that decides nothing: what the kernel costs.
 	Floor bool
+	// TLS is what the peer's listener shows its clients, who speak HTTP/2 or
+	// HTTP/1.1 by ALPN; nil: it speaks HTTP/1.1 in the clear.
+	TLS *Certificate
 
 	change  func(*settings)
 	command func(conf string, s settings) []string
@@ -48,6 +53,7 @@ type Peer struct {
 type settings struct {
 	Listen, Admin, V1, V2, Dir, CookieName string
 	Weights                                Weights
+	TLS                                    *Certificate // nil: none
 	Splice, DefaultBuffers                 bool
 	Nineteen                               [19]struct{}
 }
@@ -64,7 +70,7 @@ func All(sluice, relay string) []Peer {
 		version: []string{"haproxy", "-v"}}
 	haproxySplice := haproxy
 	haproxySplice.Name, haproxySplice.LargeOnly = "haproxy-splice", true
-	haproxySplice.About = "haproxy with `option splice-auto` and `option splice-response`; measured at 1 MB alone"
+	haproxySplice.About = "haproxy with `option splice-auto` and `option splice-response`; measured at 1 MB and 64 connections alone"
 	haproxySplice.change = func(s *settings) { s.Splice = true }
 
 	nginx := Peer{Name: "nginx", Programs: []string{"nginx"}, Template: "nginx",
@@ -75,12 +81,12 @@ func All(sluice, relay string) []Peer {
 		version: []string{"nginx", "-v"}}
 	nginxDefaults := nginx
 	nginxDefaults.Name, nginxDefaults.LargeOnly = "nginx-defaults", true
-	nginxDefaults.About = "nginx with its default buffers, 8 of 4 KB; measured at 1 MB alone"
+	nginxDefaults.About = "nginx with its default buffers, 8 of 4 KB; measured at 1 MB and 64 connections alone"
 	nginxDefaults.change = func(s *settings) { s.DefaultBuffers = true }
 
 	return []Peer{
 		{Name: "sluice", Programs: []string{sluice}, Template: "sluice",
-			About:   "weights and its pin cookie; active checks; statistics per version and outlier ejection always on",
+			About:   "weights and its pin cookie; active checks; statistics per version, outlier ejection and the access log of errors always on",
 			command: func(conf string, _ settings) []string { return []string{sluice, "serve", "-c", conf} },
 			built:   sluice},
 		haproxy, nginx,
@@ -164,7 +170,7 @@ func (p Peer) Start(ctx context.Context, dir string, core int, b *Backends, w We
 	if err != nil {
 		return nil, err
 	}
-	s := settings{Listen: free[0], Admin: free[1], V1: b.V1, V2: b.V2, Dir: filepath.Join(dir, p.Name), CookieName: CookieName, Weights: w}
+	s := settings{Listen: free[0], Admin: free[1], V1: b.V1, V2: b.V2, Dir: filepath.Join(dir, p.folder()), CookieName: CookieName, Weights: w, TLS: p.TLS}
 	if p.change != nil {
 		p.change(&s)
 	}
@@ -177,13 +183,53 @@ func (p Peer) Start(ctx context.Context, dir string, core int, b *Backends, w We
 		return nil, err
 	}
 	run := &Running{Process: proc, Peer: p, Address: s.Listen, Admin: s.Admin}
-	if err := proc.AwaitReady(ctx, readyLimit, func() error { return answers(s.Listen) }); err != nil {
+	if err := proc.AwaitReady(ctx, readyLimit, func() error { return answers(s.Listen, p.clientTLS()) }); err != nil {
 		return nil, errors.Join(err, proc.Stop())
 	}
 	if run.PIDs, err = rig.Tree(proc.PID); err != nil {
 		return nil, errors.Join(err, proc.Stop())
 	}
 	return run, nil
+}
+
+// SpeaksTLS tells whether the peer can be measured over TLS too: no variant of
+// another, and no floor.
+func (p Peer) SpeaksTLS() bool { return !p.LargeOnly && !p.Floor }
+
+// folder is the name of the peer's directory: it may run in the clear and over
+// TLS at once.
+func (p Peer) folder() string {
+	if p.TLS != nil {
+		return p.Name + "-tls"
+	}
+	return p.Name
+}
+
+// clientTLS returns how clients speak TLS to the peer; nil: they don't.
+func (p Peer) clientTLS() *tls.Config {
+	if p.TLS == nil {
+		return nil
+	}
+	return p.TLS.Client
+}
+
+// URL returns the address of a path.
+func (r *Running) URL(path string) string {
+	if r.Peer.TLS != nil {
+		return "https://" + r.Address + path
+	}
+	return "http://" + r.Address + path
+}
+
+// Dial opens a connection that speaks HTTP/1.1, on which each request may take
+// limit.
+func (r *Running) Dial(limit time.Duration) (*rig.Client, error) {
+	return rig.DialTLS(r.Address, limit, r.Peer.clientTLS())
+}
+
+// DialHTTP2 opens a connection that speaks HTTP/2 over TLS.
+func (r *Running) DialHTTP2(limit time.Duration) (*rig.HTTP2Client, error) {
+	return rig.DialHTTP2(r.Address, limit, r.Peer.clientTLS())
 }
 
 // writeConfig fills the template of a name into dir, which it makes if needed,

@@ -1,6 +1,8 @@
 package peers
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"os"
 	"strings"
 	"testing"
@@ -51,6 +53,61 @@ func TestVariantsDiffer(t *testing.T) {
 	}
 }
 
+func TestTLSIsInEveryTemplate(t *testing.T) {
+	secure := filled
+	secure.TLS = &Certificate{Cert: "/tmp/x/cert.pem", Key: "/tmp/x/key.pem", Both: "/tmp/x/both.pem"}
+	for name, want := range map[string]string{
+		"sluice":  `tls: {certificates: [{cert: "/tmp/x/cert.pem", key: "/tmp/x/key.pem"}]}`,
+		"haproxy": "bind 127.0.0.1:21000 backlog 4096 ssl crt /tmp/x/both.pem alpn h2,http/1.1\n",
+		"nginx":   "listen 127.0.0.1:21000 backlog=4096 ssl http2;\n        ssl_certificate /tmp/x/cert.pem;",
+		"caddy":   "https://127.0.0.1:21000 {\n\ttls /tmp/x/cert.pem /tmp/x/key.pem\n",
+	} {
+		text, err := render(name, secure)
+		if err != nil || !strings.Contains(text, want) {
+			t.Errorf("%s: %v; want %q in:\n%s", name, err, want, text)
+		}
+		if text, err = render(name, filled); err != nil || strings.Contains(text, "TLS_AES") || strings.Contains(text, ".pem") {
+			t.Errorf("%s, in the clear: %v; TLS in:\n%s", name, err, text)
+		}
+	}
+}
+
+func TestPeerRunsTwice(t *testing.T) {
+	plain := Peer{Name: "nginx"}
+	secure := Peer{Name: "nginx", TLS: &Certificate{}}
+	if plain.folder() == secure.folder() {
+		t.Errorf("both run in %s", plain.folder())
+	}
+	for _, tc := range []struct {
+		p    Peer
+		want string
+	}{{plain, "http://127.0.0.1:1/200"}, {secure, "https://127.0.0.1:1/200"}} {
+		if got := (&Running{Peer: tc.p, Address: "127.0.0.1:1"}).URL("/200"); got != tc.want {
+			t.Errorf("URL = %s, want %s", got, tc.want)
+		}
+	}
+}
+
+func TestCertificate(t *testing.T) {
+	c, err := NewCertificate(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, files := range [][2]string{{c.Cert, c.Key}, {c.Both, c.Both}} {
+		pair, err := tls.LoadX509KeyPair(files[0], files[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(pair.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: "127.0.0.1", Roots: c.Client.RootCAs}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestCaddyWeighsByRepetition(t *testing.T) {
 	text, err := render("caddy", filled)
 	if err != nil || strings.Count(text, filled.V1) != 19 || strings.Count(text, filled.V2) != 1 {
@@ -59,7 +116,20 @@ func TestCaddyWeighsByRepetition(t *testing.T) {
 }
 
 func TestSluiceTemplateIsAccepted(t *testing.T) {
-	text, err := render("sluice", filled)
+	certificate, err := NewCertificate(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	secure := filled
+	secure.TLS = certificate
+	for _, s := range []settings{filled, secure} {
+		accept(t, s)
+	}
+}
+
+func accept(t *testing.T, s settings) {
+	t.Helper()
+	text, err := render("sluice", s)
 	if err != nil {
 		t.Fatal(err)
 	}

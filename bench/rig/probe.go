@@ -2,6 +2,8 @@ package rig
 
 import (
 	"bufio"
+	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -14,7 +16,7 @@ type Answer struct {
 	Status  int
 	Version string // who answered: the field Answered-By of the backends
 	Cookie  string // NAME=VALUE of the first Set-Cookie; "" if there is none
-	Bytes   int64  // head and body
+	Bytes   int64  // head and body, as they were before TLS
 }
 
 // Client is one keep-alive connection that asks one request at a time.
@@ -33,6 +35,28 @@ func Dial(addr string, limit time.Duration) (*Client, error) {
 	}
 	c := &Client{conn: conn, limit: limit}
 	c.in = bufio.NewReader(readCounter{c})
+	return c, nil
+}
+
+// DialTLS is Dial, over TLS unless config is nil.
+func DialTLS(addr string, limit time.Duration, config *tls.Config) (*Client, error) {
+	c, err := Dial(addr, limit)
+	if err != nil || config == nil {
+		return c, err
+	}
+	config = config.Clone()
+	config.NextProtos = []string{"http/1.1"}
+	if config.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(addr)
+	}
+	secure := tls.Client(c.conn, config)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.conn = secure
 	return c, nil
 }
 
@@ -66,11 +90,18 @@ func (c *Client) Get(path, cookie string) (Answer, error) {
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		return Answer{}, err
 	}
-	a := Answer{Status: resp.StatusCode, Version: resp.Header.Get("Answered-By"), Bytes: c.read - before}
+	a := answerOf(resp)
+	a.Bytes = c.read - before
+	return a, nil
+}
+
+// answerOf returns what the head of a response tells.
+func answerOf(resp *http.Response) Answer {
+	a := Answer{Status: resp.StatusCode, Version: resp.Header.Get("Answered-By")}
 	if set := resp.Cookies(); len(set) > 0 {
 		a.Cookie = set[0].Name + "=" + set[0].Value
 	}
-	return a, nil
+	return a
 }
 
 // Close ends the connection.

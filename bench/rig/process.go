@@ -111,6 +111,20 @@ func (p *Process) AwaitReady(ctx context.Context, limit time.Duration, check fun
 	}
 }
 
+// Ended is closed when the program has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// output waits for the program's end and returns what it printed. A failure of
+// the program is an error.
+func (p *Process) output() (string, error) {
+	<-p.ended
+	if p.err != nil {
+		return "", fmt.Errorf("%s: %w%s", p.Name, p.err, p.lastWords())
+	}
+	out, err := os.ReadFile(p.logPath)
+	return string(out), err
+}
+
 // lastWords returns the end of the program's output, introduced for an error
 // message, or "".
 func (p *Process) lastWords() string {

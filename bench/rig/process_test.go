@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -105,5 +106,48 @@ func TestClientCountsBytes(t *testing.T) {
 	}
 	if want := int64(len("Set-Cookie: pin=x; HttpOnly\r\n")); first.Bytes-second.Bytes != want {
 		t.Errorf("the first answer is %d bytes longer than the second, want %d", first.Bytes-second.Bytes, want)
+	}
+}
+
+func TestClientsSpeakTLS(t *testing.T) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Answered-By", r.Proto)
+		http.SetCookie(w, &http.Cookie{Name: "pin", Value: "x"})
+	}))
+	srv.EnableHTTP2 = true
+	srv.TLS = &tls.Config{NextProtos: []string{"h2", "http/1.1"}}
+	srv.StartTLS()
+	defer srv.Close()
+	config := srv.Client().Transport.(*http.Transport).TLSClientConfig
+	addr := srv.Listener.Addr().String()
+
+	one, err := DialTLS(addr, time.Minute, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	two, err := DialHTTP2(addr, time.Minute, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer two.Close()
+	for _, tc := range []struct {
+		want string
+		get  func(path, cookie string) (Answer, error)
+	}{{"HTTP/1.1", one.Get}, {"HTTP/2.0", two.Get}} {
+		a, err := tc.get("/", "pin=x")
+		if err != nil || a.Status != 200 || a.Version != tc.want || a.Cookie != "pin=x" {
+			t.Errorf("%s: answer %+v, %v", tc.want, a, err)
+		}
+	}
+}
+
+func TestServerMustSpeakTheProtocol(t *testing.T) {
+	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	defer srv.Close()
+	config := srv.Client().Transport.(*http.Transport).TLSClientConfig
+	if c, err := DialHTTP2(srv.Listener.Addr().String(), time.Minute, config); err == nil {
+		c.Close()
+		t.Error("a server without HTTP/2 is taken")
 	}
 }

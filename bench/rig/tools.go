@@ -16,6 +16,7 @@ var debianPackages = map[string]string{
 	"nginx":   "nginx-light",
 	"caddy":   "caddy",
 	"wrk":     "wrk",
+	"h2load":  "nghttp2-client",
 	"curl":    "curl",
 	"taskset": "util-linux",
 }

@@ -15,18 +15,19 @@ import (
 //go:embed done.lua
 var doneScript string
 
-// Load is one run of wrk: keep-alive connections that send GET requests as
-// fast as they are answered.
+// Load is one run of wrk or h2load: keep-alive connections that send GET
+// requests as fast as they are answered.
 type Load struct {
 	URL         string
 	Connections int
+	Streams     int           // requests of each connection at once; of use for h2load alone
 	Duration    time.Duration // whole seconds: wrk knows no fractions
 	Timeout     time.Duration // whole seconds; later answers count as timeouts
 	Cookie      string        // the Cookie field's value; "" sends none
 	Core        int
 }
 
-// Result is what wrk counted over a whole run.
+// Result is what wrk or h2load counted over a whole run.
 type Result struct {
 	Requests   int64  `json:"requests"` // answers received whole
 	Bytes      int64  `json:"bytes"`    // bytes received, heads and unfinished answers too
@@ -37,7 +38,7 @@ type Result struct {
 	Errors     Errors `json:"errors"`
 }
 
-// Errors are the failures that wrk counted, by kind.
+// Errors are the failures that were counted, by kind.
 type Errors struct {
 	Connect int64 `json:"connect"`
 	Read    int64 `json:"read"`
@@ -79,20 +80,13 @@ func (l Load) args(script string) []string {
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d/time.Second)) + "s" }
 
-// Ended is closed when wrk has ended.
-func (w *Wrk) Ended() <-chan struct{} { return w.ended }
-
 // Result waits for the end of the run and returns what wrk counted.
 func (w *Wrk) Result() (Result, error) {
-	<-w.ended
-	if w.err != nil {
-		return Result{}, fmt.Errorf("%s: %w%s", w.Name, w.err, w.lastWords())
-	}
-	out, err := os.ReadFile(w.logPath)
+	out, err := w.output()
 	if err != nil {
 		return Result{}, err
 	}
-	r, err := parseWrk(string(out))
+	r, err := parseWrk(out)
 	if err != nil {
 		return Result{}, fmt.Errorf("%s: %w%s", w.Name, err, w.lastWords())
 	}
