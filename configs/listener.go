@@ -7,8 +7,11 @@ import (
 
 // Listener is one address that the proxy serves.
 type Listener struct {
-	Name    string `yaml:"name"`    // for logs and metrics; default: its address
-	Address string `yaml:"address"` // "host:port"; no host: all; port 0: any free one. Default ":8080"
+	Name string `yaml:"name"` // for logs and metrics; default: its address
+	// Address is "host:port" (no host: all; port 0: any free one), or "unix:/path"
+	// for a Unix socket, whose senders are trusted by the rights of its directory,
+	// also to send the PROXY protocol. Default ":8080".
+	Address string `yaml:"address"`
 	// Protocols are h1, h2, h2c, h3; h2 and h3 need TLS. Default h1, and with
 	// TLS h2. A plain listener tells h1 and h2c apart by what the client sends.
 	Protocols []Protocol `yaml:"protocols"`

@@ -22,10 +22,6 @@ type Upgrade struct {
 // DefaultUpgrade is an Upgrade that the file says nothing of.
 func DefaultUpgrade() Upgrade { return Upgrade{Timeout: 30 * time.Second, Drain: 10 * time.Minute} }
 
-// maxSocket is the longest path of a Unix socket: sun_path has 108 bytes, the
-// last of them 0 (unix(7)).
-const maxSocket = 107
-
 // completeUpgrade derives the path of the socket.
 func (f *File) completeUpgrade() {
 	f.beside(&f.Upgrade.Socket)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // maxListeners bounds the listeners: each is held against every other.
@@ -16,7 +17,10 @@ const maxListeners = 100
 // one piece.
 const maxHead = int64(64 * KiB)
 
-const wantAddress = `want "host:port", "[ipv6]:port" or ":port"`
+const (
+	wantAddress  = `want "host:port", "[ipv6]:port" or ":port"`
+	wantListener = `want "host:port", "[ipv6]:port", ":port" or "unix:/path"`
+)
 
 func (f *File) validateListeners(c *checker) {
 	if n := len(f.Listeners); n > maxListeners {
@@ -34,10 +38,10 @@ func (f *File) validateListeners(c *checker) {
 		} else {
 			names[l.Name] = i
 		}
-		c.address(path+".address", l.Address)
+		c.listenerAddress(path+".address", l.Address)
 		for j := range i {
 			if overlap(f.Listeners[j].Address, l.Address) {
-				c.fail(path+".address", "give each a port of its own", "listeners[%d] takes %s already", j, f.Listeners[j].Address)
+				c.fail(path+".address", "give each a port or socket of its own", "listeners[%d] takes %s already", j, f.Listeners[j].Address)
 			}
 		}
 		c.protocols(path, l)
@@ -66,7 +70,7 @@ func (c *checker) protocols(path string, l *Listener) {
 			c.fail(index(path+".protocols", i), "want h2, or a listener of its own without tls", "h2c is HTTP/2 without TLS")
 		}
 	}
-	if l.ProxyProtocol != ProxyOff && len(l.TrustedProxies) == 0 {
+	if l.ProxyProtocol != ProxyOff && len(l.TrustedProxies) == 0 && !strings.HasPrefix(l.Address, unixPrefix) {
 		c.fail(path+".proxy_protocol", "name the senders in trusted_proxies, or set it to off", "nobody is trusted to send the PROXY protocol")
 	}
 }
@@ -178,16 +182,30 @@ func (f *File) validateAdmin(c *checker) {
 	}
 }
 
-// address checks an address to listen on.
+// listenerAddress checks the address of a listener, which may be a Unix socket.
+func (c *checker) listenerAddress(path, address string) {
+	if strings.HasPrefix(address, unixPrefix) {
+		c.socket(path, address)
+	} else if !isAddress(address) {
+		c.fail(path, wantListener, "%s is not an address to listen on", quote(address))
+	}
+}
+
+// address checks a TCP address to listen on.
 func (c *checker) address(path, address string) bool {
+	ok := isAddress(address)
+	if !ok {
+		c.fail(path, wantAddress, "%s is not an address to listen on", quote(address))
+	}
+	return ok
+}
+
+// isAddress reports whether TCP can listen on an address.
+func isAddress(address string) bool {
 	host, port, err := net.SplitHostPort(address)
 	_, ipErr := netip.ParseAddr(host)
 	n, portErr := strconv.ParseUint(port, 10, 16)
-	if err != nil || host != "" && ipErr != nil && !isHost(host) || portErr != nil || port != strconv.FormatUint(n, 10) {
-		c.fail(path, wantAddress, "%s is not an address to listen on", quote(address))
-		return false
-	}
-	return true
+	return err == nil && (host == "" || ipErr == nil || isHost(host)) && portErr == nil && port == strconv.FormatUint(n, 10)
 }
 
 func isLoopback(address string) bool {
@@ -197,8 +215,12 @@ func isLoopback(address string) bool {
 }
 
 // overlap tells whether two addresses cannot both be listened on: the same
-// port of the same host, or of all hosts. Port 0 is a different one each time.
+// port of the same host, or of all hosts, or the same socket. Port 0 is a
+// different one each time.
 func overlap(a, b string) bool {
+	if strings.HasPrefix(a, unixPrefix) || strings.HasPrefix(b, unixPrefix) {
+		return a == b
+	}
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
 	if errA != nil || errB != nil || portA != portB || portA == "0" {
