@@ -120,12 +120,12 @@ func (f *flow) run() {
 		f.src.SetTimeout(f.idle)
 		f.dst.SetTimeout(f.idle)
 		switch err := f.src.Fill(f.b); {
+		case f.stream.closing.Load(): // before what came is carried: it may be the answer to our own farewell
+			f.end()
+			return
 		case err == nil:
 		case err == io.EOF:
 			f.dst.CloseWrite()
-			return
-		case f.stream.closing.Load():
-			f.end()
 			return
 		default:
 			f.abort()

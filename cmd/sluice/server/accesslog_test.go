@@ -41,6 +41,10 @@ func TestAccessLogFile(t *testing.T) {
 		"log: {level: error, access: {mode: all, format: json, fields: [status, path, client], file: access.log, mask_client: true}}", web(t, 100, 0)), Options{})
 	c := stranger(t)
 	c.get(s.url("", "/one"))
+	await(t, "the line is in the file", func() bool { // it is written when the client has its answer
+		got, err := os.ReadFile(log)
+		return err == nil && len(got) > 0
+	})
 	if err := os.Rename(log, log+".1"); err != nil {
 		t.Fatal(err)
 	}
