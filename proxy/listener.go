@@ -260,6 +260,7 @@ func (l *listener) accept() {
 			reason := pauseReason(err)
 			l.pause(reason, zap.Error(err))
 			if reason == "descriptors" {
+				l.srv.stats.DescriptorsExhausted()
 				l.makeRoom()
 			}
 			time.Sleep(pause)

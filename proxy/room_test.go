@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"syscall"
 	"testing"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"sluice/stats"
 )
 
 // TestIdleConnectionsMakeRoom: where a listener is full, those that were idle
@@ -91,5 +95,32 @@ func TestAFullListenerCloses(t *testing.T) {
 func TestDefaultConnections(t *testing.T) {
 	if n := defaultConnections(); n < leastConnections {
 		t.Errorf("%d connections", n)
+	}
+}
+
+// scarce is a listener for which no file descriptor is left, once.
+type scarce struct {
+	net.Listener
+	asked int
+}
+
+func (s *scarce) Accept() (net.Conn, error) {
+	if s.asked++; s.asked == 1 {
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return nil, net.ErrClosed
+}
+
+// TestAnAcceptWithoutDescriptorsIsCounted: with those to endpoints, and as a
+// pause of the listener.
+func TestAnAcceptWithoutDescriptorsIsCounted(t *testing.T) {
+	registry := stats.New(stats.Options{})
+	srv := New(Options{Stats: registry, MaxConnections: 1})
+	l := &listener{srv: srv, net: new(scarce), ended: make(chan struct{})}
+	l.config.Store(ListenerConfig{Name: "test"}.withDefaults())
+	srv.running.Add(1)
+	l.accept()
+	if n := registry.Process().FDExhausted; n != 1 || registry.Edge().AcceptPauses["descriptors"] != 1 {
+		t.Errorf("%d counted, and %v", n, registry.Edge().AcceptPauses)
 	}
 }

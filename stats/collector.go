@@ -57,7 +57,7 @@ func Collector(r *Registry) prometheus.Collector {
 		lookupFailures:  version("dns_failures_total", "Lookups of the version's endpoints in the DNS that failed or found none."),
 		overloaded:      version("upstream_overloaded_total", "Requests refused because all connections allowed to the version were in use."),
 		pending:         version("upstream_pending", "Requests that wait for a connection to the version."),
-		fdExhausted:     desc("fd_exhausted_total", "Connections to endpoints that failed because no file descriptor was left."),
+		fdExhausted:     desc("fd_exhausted_total", "Connections, to endpoints or of clients, that failed because no file descriptor was left."),
 		failovers:       version("failovers_total", "Requests that another version answered because this one had no healthy endpoint."),
 		failoversTaken:  version("failovers_taken_total", "Requests that this version answered in place of another."),
 		shielded:        version("shielded_total", "Requests that this version failed and the baseline was asked for in its place."),

@@ -44,7 +44,7 @@ func (r *Registry) OverrideIgnored(kind string) { r.process.overrideIgnored.coun
 func (r *Registry) H2Abuse(kind string) { r.process.h2Abuse.count(kind) }
 
 // DescriptorsExhausted counts a connection that failed because no file
-// descriptor was left.
+// descriptor was left: one to an endpoint, or an accept of a client's.
 func (r *Registry) DescriptorsExhausted() { r.process.fdExhausted.Add(1) }
 
 // Reloaded counts a reload of the file that was taken.

@@ -90,7 +90,7 @@ func (c *Cluster) Acquire(opt Acquire) (*Conn, error) {
 // take returns a connection to the endpoint, in the version's way.
 func (e *Endpoint) take(v *view, opt *Acquire) (*Conn, error) {
 	if v.way.http2 != nil {
-		return e.openStream(v)
+		return e.openStream(v, opt.Within)
 	}
 	if !opt.MustBeFresh {
 		if conn := e.takeIdle(v, opt.Check); conn != nil {

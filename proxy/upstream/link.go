@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -97,23 +98,42 @@ func (ls *links) retireAll(last bool) {
 	ls.closed = ls.closed || last
 }
 
-// openStream begins a request on a link to the endpoint.
-func (e *Endpoint) openStream(v *view) (*Conn, error) {
-	for until := time.Now().Add(v.cfg.ConnectTimeout); ; {
+// openStream begins a request on a link to the endpoint. It takes no longer than
+// a dial may, or than is left; 0 left is no limit.
+func (e *Endpoint) openStream(v *view, left time.Duration) (*Conn, error) {
+	for until := time.Now().Add(within(v.cfg.ConnectTimeout, left)); ; {
 		l, d, mine := e.links.reserve(v.way)
 		if l != nil {
 			return e.newStream(l), nil
 		}
-		if mine {
+		if mine && left > 0 { // others wait for the dial too, and have more time
+			go func() { e.links.dialled(e.dialLink(v)) }()
+		} else if mine {
 			e.links.dialled(e.dialLink(v))
 		}
-		<-d.done // the dial is timed
-		if d.err != nil {
-			return nil, d.err
+		if err := d.wait(until); err != nil {
+			return nil, err
 		}
 		if time.Now().After(until) {
 			return nil, errNoRoom
 		}
+	}
+}
+
+// wait returns the dial's error when it is over, or os.ErrDeadlineExceeded.
+func (d *dialing) wait(until time.Time) error {
+	select {
+	case <-d.done:
+		return d.err
+	default:
+	}
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-d.done:
+		return d.err
+	case <-timer.C:
+		return os.ErrDeadlineExceeded
 	}
 }
 

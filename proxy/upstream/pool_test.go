@@ -322,3 +322,24 @@ func TestLocalFailureIsNotTheEndpoints(t *testing.T) {
 	}
 	await(t, "the check's error", func() bool { return c.Status()[0].HealthError != "" })
 }
+
+// TestAHurriedDialOfALink: a request with little time waits no longer for a
+// connection over HTTP/2, which is still dialled, for those that have more, and
+// not counted against the endpoint.
+func TestAHurriedDialOfALink(t *testing.T) {
+	c := start(t, Config{Service: "s", Version: "v", Endpoints: []string{"127.0.0.1:1"}, HTTP2: true, ConnectTimeout: time.Minute, Health: HealthConfig{Disabled: true}}, Deps{Dial: stuck})
+	begun := time.Now()
+	for range 2 {
+		_, err := c.Acquire(Acquire{Within: 10 * time.Millisecond})
+		var dial *DialError
+		if !errors.As(err, &dial) || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if n := c.Status()[0].Failures; n != 0 || c.InUse() != 0 {
+		t.Errorf("%d failures counted, %d connections in use", n, c.InUse())
+	}
+}
