@@ -138,6 +138,11 @@ type Upstream struct {
 	// RetryOn are statuses, 400 to 599, after which an idempotent request is tried
 	// again. Default: none.
 	RetryOn []int `yaml:"retry_on"`
+	// RetryBuffer is how long the body of an idempotent request may be that is
+	// read whole before it is sent, so that it can be sent again: up to 1MiB, 64KiB
+	// is usual. Longer ones are passed on as they come, and are not sent again. 0,
+	// the default: all are.
+	RetryBuffer Size `yaml:"retry_buffer"`
 	// Balance is how the endpoints of a version share its requests; default
 	// least_request.
 	Balance Balance `yaml:"balance"`

@@ -93,7 +93,13 @@ func (c *checker) tries(path string, u *Upstream) {
 		c.between(index(path+".retry_on", i), int64(status), 400, 599)
 	}
 	distinct(c, path+".retry_on", u.RetryOn)
+	if u.RetryBuffer > maxRetryBuffer {
+		c.fail(path+".retry_buffer", "want at most 1MiB, such as 64KiB", "%d bytes are too many to hold for each request", u.RetryBuffer)
+	}
 }
+
+// maxRetryBuffer bounds what a request may hold of the proxy's memory.
+const maxRetryBuffer = MiB
 
 // maxSlowStart is longer than any cache takes to warm up that a proxy can help.
 const maxSlowStart = time.Hour

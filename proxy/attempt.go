@@ -124,8 +124,8 @@ func (x *exchange) acquire() bool {
 }
 
 // repeatable reports whether the request may be sent again though an endpoint
-// may have seen it: it is idempotent, and all of it is in x.head.
-func (x *exchange) repeatable() bool { return !x.streamed && x.req.IsIdempotent() }
+// may have seen it: it is idempotent, and all of it is here.
+func (x *exchange) repeatable() bool { return x.resendable() && x.req.IsIdempotent() }
 
 // send writes the request and waits for the first bytes of the answer; a body
 // that is not here yet follows from a goroutine of its own, so that the answer
@@ -217,7 +217,7 @@ func (x *exchange) heard(err error) bool {
 		x.failure.kind = faultTimeout
 	case errors.Is(err, io.ErrUnexpectedEOF), x.up.In.Len() > 0:
 		x.failure.kind = faultBroken
-	case x.up.Reused && !x.pump.running():
+	case x.up.Reused && (!x.pump.running() || x.retained.whole):
 		x.failure.kind = faultStale
 	}
 	return false

@@ -56,7 +56,7 @@ const maxUnprocessed = 3
 // mayRetryUnprocessed decides on a request that its endpoint is certain not to
 // have looked at. It is none of the tries, whatever its method.
 func (x *exchange) mayRetryUnprocessed() bool {
-	if x.streamed || x.unprocessed == maxUnprocessed {
+	if !x.resendable() || x.unprocessed == maxUnprocessed {
 		return false
 	}
 	x.unprocessed++

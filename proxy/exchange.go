@@ -46,6 +46,8 @@ type course struct {
 	up     *upstream.Conn
 	upBody h1.Body
 
+	retained retained // of the request's body
+
 	// lastEndpoint is the one that was asked last, for the log.
 	lastEndpoint *upstream.Endpoint
 	tries        int     // attempts begun
@@ -132,6 +134,8 @@ func (x *exchange) release() {
 	if x.stream.closing.Load() {
 		x.stream.closing.Store(false)
 	}
+	x.retained.free()
+	x.pump.client = nil
 	x.course = course{}
 	exchanges.Put(x)
 }
@@ -250,6 +254,10 @@ func (x *exchange) forward() {
 	x.target.Stats.Begin(x.peer.shard)
 	x.begun = true
 	x.streamed = x.isStreamed()
+	if !x.retainBody() {
+		x.replyFailure()
+		return
+	}
 	for x.attempt() == attemptFailed {
 		if x.mayRetry() && x.pause() || x.askAnother() {
 			continue

@@ -68,9 +68,7 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 		len(m.get("sec-websocket-key")) != keyLen || m.get("sec-websocket-version") != "13" {
 		t.Errorf("%v %v", m, m.fields)
 	}
-	if s := r.v1(); s.TunnelsActive != 1 {
-		t.Errorf("%d tunnels", s.TunnelsActive)
-	}
+	eventually(t, "the tunnel is counted", func() bool { return r.v1().TunnelsActive == 1 })
 	for _, size := range []int{0, 5, 126, 20_000, 70_000} {
 		sent := frame(2, bytes.Repeat([]byte("x"), size), true)
 		for rest := sent; len(rest) > 0; {

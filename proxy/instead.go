@@ -48,7 +48,7 @@ func (x *exchange) unwanted() bool {
 		x.failure = fault{kind: faultMissing}
 		return true
 	}
-	if status < 400 || x.streamed || x.informed || x.instead.reason != 0 {
+	if status < 400 || !x.resendable() || x.informed || x.instead.reason != 0 {
 		return false
 	}
 	switch {
@@ -56,7 +56,7 @@ func (x *exchange) unwanted() bool {
 		x.passOver()
 		x.failure = fault{kind: faultBadAnswer}
 		return true
-	case status == 404 && x.dec.IsAsset(&x.in):
+	case status == 404 && !x.streamed && x.dec.IsAsset(&x.in):
 		x.holdMiss()
 		return true
 	}
@@ -66,12 +66,13 @@ func (x *exchange) unwanted() bool {
 // passOver ends the use of a connection whose answer nobody is to see. It is
 // kept if the body is here already: waiting for one would keep the client.
 func (x *exchange) passOver() {
+	x.endPump()
 	outcome := upstream.Done
 	if x.res.Status >= 502 && x.res.Status <= 504 {
 		outcome = upstream.BadStatus
 	}
 	x.upBody.Init(&x.up.In, notHere{}, x.bodyLength())
-	if !x.res.Close && skipBuffered(&x.upBody) && !x.up.TimedOut() {
+	if !x.res.Close && x.requestSent() && skipBuffered(&x.upBody) && !x.up.TimedOut() {
 		outcome |= upstream.Reusable
 	}
 	x.up.In.Drop()
@@ -106,7 +107,7 @@ func (x *exchange) askAnother() bool {
 		return x.askForAsset()
 	case x.failure.kind == faultMissing:
 		return x.askForAsset()
-	case x.streamed || x.informed || x.instead.reason != 0:
+	case !x.resendable() || x.informed || x.instead.reason != 0:
 		return false
 	}
 	v := x.shield()

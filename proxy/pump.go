@@ -93,9 +93,11 @@ func (x *exchange) pumpBody(up *upstream.Conn) {
 // goroutine that reads the answer: an endpoint that has answered may stop
 // reading.
 func (x *exchange) copyRequestBody(up *upstream.Conn) error {
-	limit := x.peer.listener.BodyBytes
-	chunked := x.req.Length == head.Chunked
+	f := bodyFlow{x: x, up: up, chunked: x.req.Length == head.Chunked}
 	x.endpointRests(up)
+	if !x.sendRetained(&f) {
+		return nil
+	}
 	for {
 		moved, err := x.spliceRequest(up)
 		x.bytesIn += moved
@@ -104,34 +106,54 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 		} else if err != nil {
 			return err
 		}
-		data, err := x.down.readBody()
+		data, err := x.readBody()
 		if err == io.EOF {
 			x.pump.lastComing()
 			x.endpointBegins(up)
-			x.pump.whole = x.pump.endBody(up, chunked, x.down.bodyTrailers()) == nil
+			x.pump.whole = x.pump.endBody(up, f.chunked, x.down.bodyTrailers()) == nil
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		x.bytesIn += int64(len(data))
-		if limit > 0 && x.bytesIn > limit {
-			return errBodyTooLong
-		}
-		x.endpointBegins(up)
-		if x.down.bodyDone() && !chunked {
-			x.pump.lastComing()
-		}
-		if chunked && !up.HTTP2() {
-			err = x.pump.writeChunk(up, data)
-		} else {
-			_, err = up.Write(data)
-		}
-		x.endpointRests(up)
-		if err != nil {
+		if !f.send(data, x.down.bodyDone()) {
 			return nil
 		}
 	}
+}
+
+// readBody reads on in the client's body, within the listener's limit.
+func (x *exchange) readBody() ([]byte, error) {
+	data, err := x.down.readBody()
+	x.bytesIn += int64(len(data))
+	if limit := x.peer.listener.BodyBytes; err == nil && limit > 0 && x.bytesIn > limit {
+		return nil, errBodyTooLong
+	}
+	return data, err
+}
+
+// bodyFlow is a request's body on its way to an endpoint.
+type bodyFlow struct {
+	x       *exchange
+	up      *upstream.Conn
+	chunked bool // its length was not told
+}
+
+// send sends some of the body, and reports whether the endpoint took it.
+func (f *bodyFlow) send(data []byte, last bool) bool {
+	x := f.x
+	x.endpointBegins(f.up)
+	if last && !f.chunked {
+		x.pump.lastComing()
+	}
+	var err error
+	if f.chunked && !f.up.HTTP2() {
+		err = x.pump.writeChunk(f.up, data)
+	} else {
+		_, err = f.up.Write(data)
+	}
+	x.endpointRests(f.up)
+	return err == nil
 }
 
 // spliceRequest moves the body inside the kernel, where the endpoint's end is a
@@ -208,8 +230,10 @@ func (x *exchange) endPump() {
 	}
 	cut := p.unfinished()
 	if cut {
-		x.close = true // the rest of the body stands before the next request
 		x.up.Abort()
+	}
+	if cut && !x.retained.whole {
+		x.close = true // the rest of the body stands before the next request
 		x.down.stopReading()
 	}
 	p.wait()

@@ -33,7 +33,7 @@ func (x *exchange) relay() {
 // closeUnread lets the client's connection end after a response that comes
 // before the request's end: the client may never send the rest.
 func (x *exchange) closeUnread() {
-	if x.pump.unfinished() {
+	if x.pump.unfinished() && !x.retained.whole {
 		x.close = true
 	}
 }

@@ -48,6 +48,10 @@ type Settings struct {
 	// RetryOn are statuses after which a request that can be repeated is tried
 	// again; the last try's answer stands.
 	RetryOn []int
+	// RetryBuffer is how many bytes the body of an idempotent request may have to
+	// be read before the request is sent, so that it can be sent again; 0: none. A
+	// client that expects 100 (Continue) is not kept waiting so.
+	RetryBuffer int64
 	// BodyTimeout is how long a response body may stand still.
 	BodyTimeout time.Duration
 	// TunnelIdle is how long a tunnel, such as a WebSocket, may be without a byte

@@ -98,8 +98,8 @@ func (ls *links) retireAll(last bool) {
 	ls.closed = ls.closed || last
 }
 
-// openStream begins a request on a link to the endpoint. It takes no longer than
-// a dial may, or than is left; 0 left is no limit.
+// openStream begins a request on a link to the endpoint. It waits no longer than
+// left; 0 left is no limit but that of the dial.
 func (e *Endpoint) openStream(v *view, left time.Duration) (*Conn, error) {
 	for until := time.Now().Add(within(v.cfg.ConnectTimeout, left)); ; {
 		l, d, mine := e.links.reserve(v.way)
@@ -111,7 +111,7 @@ func (e *Endpoint) openStream(v *view, left time.Duration) (*Conn, error) {
 		} else if mine {
 			e.links.dialled(e.dialLink(v))
 		}
-		if err := d.wait(until); err != nil {
+		if err := d.wait(left); err != nil {
 			return nil, err
 		}
 		if time.Now().After(until) {
@@ -120,14 +120,14 @@ func (e *Endpoint) openStream(v *view, left time.Duration) (*Conn, error) {
 	}
 }
 
-// wait returns the dial's error when it is over, or os.ErrDeadlineExceeded.
-func (d *dialing) wait(until time.Time) error {
-	select {
-	case <-d.done:
+// wait returns the dial's error when it is over, or os.ErrDeadlineExceeded after
+// what is left of the time; 0: the dial's own time.
+func (d *dialing) wait(left time.Duration) error {
+	if left <= 0 {
+		<-d.done
 		return d.err
-	default:
 	}
-	timer := time.NewTimer(time.Until(until))
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case <-d.done:
