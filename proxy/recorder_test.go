@@ -265,7 +265,7 @@ func until(t *testing.T, c io.Reader, end string) string {
 // eventually waits for a condition that other goroutines bring about.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !holds(); {
+	for end := time.Now().Add(20 * time.Second); !holds(); {
 		if time.Now().After(end) {
 			t.Fatalf("still not so: %s", what)
 		}

@@ -51,6 +51,7 @@ func newRig(t testing.TB, versions map[string]string, options ...option) *rig {
 	r.listener = ListenerConfig{Name: "test", Address: "127.0.0.1:0"}
 	r.service = routing.ServiceConfig{Name: "web", Epoch: 1}
 	r.upstream.Health.Disabled = true
+	r.upstream.ConnectTimeout = 10 * time.Second // for loaded machines
 	r.options = Options{Stats: r.stats, Access: AccessLog{Mode: AccessOff}}
 	for _, name := range slices.Sorted(maps.Keys(versions)) {
 		r.service.Versions = append(r.service.Versions, routing.VersionConfig{Name: name, Weight: 1})
@@ -162,7 +163,7 @@ func (r *rig) dial() net.Conn {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	nc.SetDeadline(time.Now().Add(time.Minute))
 	r.t.Cleanup(func() { nc.Close() })
 	return nc
 }

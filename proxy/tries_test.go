@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -53,7 +54,8 @@ func TestTryTimeout(t *testing.T) {
 			r.settings.TryTimeout = 60 * time.Millisecond
 		})
 		got := map[string]bool{}
-		for _, path := range []string{"/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h"} {
+		for n := 0; n < 100 && len(got) == 0; n++ {
+			path := fmt.Sprint("/", n)
 			before := countsOf(r, "v1").Retries
 			status := statuses(r.exchangeRaw(strings.Replace(test.request, " /", " "+path, 1)))
 			if after := countsOf(r, "v1").Retries; after > before || status == "504" {

@@ -108,14 +108,17 @@ type flow struct {
 // too.
 func (f *flow) run() {
 	for {
-		for f.b.Len() > 0 {
-			if !f.carry(f.b.Bytes()) {
-				return
-			}
-		}
+		// Looked at before every write: a Fill that StopReading ends may still
+		// return what came at that moment.
 		if f.stream.closing.Load() {
 			f.end()
 			return
+		}
+		if f.b.Len() > 0 {
+			if !f.carry(f.b.Bytes()) {
+				return
+			}
+			continue
 		}
 		f.src.SetTimeout(f.idle)
 		f.dst.SetTimeout(f.idle)
