@@ -22,7 +22,9 @@ func listenerProtos(l *configs.Listener) []string {
 		names = append(names, "h2")
 	}
 	if slices.Contains(l.Protocols, configs.H1) {
-		names = append(names, "http/1.1")
+		// curl --http1.0 and other old clients offer 1.0 alone, and are
+		// refused where nothing that they offer is known.
+		names = append(names, "http/1.1", "http/1.0")
 	}
 	return names
 }
