@@ -205,10 +205,17 @@ func (c *conn2) wakeForWindow() {
 	}
 }
 
+// passTurns wakes whoever may go on, after a stream had its turn. It is called
+// under mu.
+func (c *conn2) passTurns() {
+	c.wakeForRoom()
+	c.wakeForWindow()
+}
+
 // waiters are streams that wait their turn, in order.
 type waiters struct{ first, last *stream2 }
 
-// add puts a stream at the end, unless it waits here already.
+// add puts a stream at the end, unless it waits already, and then here.
 func (w *waiters) add(s *stream2) {
 	if s.waiting != nil {
 		return

@@ -255,8 +255,7 @@ func (s *stream2) fail(err error) {
 	s.failure = err
 	if s.waiting != nil {
 		s.waiting.remove(s)
-		s.conn.wakeForRoom() // its turn is another's
-		s.conn.wakeForWindow()
+		s.conn.passTurns() // its own is another's
 	}
 	if s.up != nil && !s.LocalEnd {
 		s.up.Abort()

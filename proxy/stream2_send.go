@@ -52,6 +52,7 @@ func (s *stream2) inform(res *head.Response) error {
 	mark := s.startOut()
 	s.out = appendHeaderBlock(s.out, res.Status, res.Fields)
 	s.finishOut(mark)
+	s.left = -1 // the final response follows, and more than nothing is to come
 	return s.flush()
 }
 
@@ -131,6 +132,7 @@ func (s *stream2) send(frames, data []byte, end bool) error {
 	c.mu.Lock()
 	for {
 		if s.failure != nil {
+			c.passTurns() // the stream may have been woken before it failed
 			c.mu.Unlock()
 			return s.failure
 		}
@@ -163,17 +165,31 @@ func (s *stream2) send(frames, data []byte, end bool) error {
 
 // queue puts as much as it may into the connection's queue, and reports
 // whether that was all. If not, the stream waits for what it lacks, and will be
-// woken. It is called under mu.
+// woken: in one of the connection's lists, or in none where its own window is
+// shut. Whatever came of a turn, the next stream gets its own: this one may
+// have been woken for a window that it can't use. It is called under mu.
 func (s *stream2) queue(frames, data *[]byte, end bool) (all bool) {
+	lacks := s.put(frames, data, end)
+	if s.waiting != nil && s.waiting != lacks {
+		s.waiting.remove(s)
+	}
+	if lacks != nil {
+		lacks.add(s)
+	}
+	s.conn.passTurns()
+	return s.LocalEnd || len(*frames)+len(*data) == 0 && !end
+}
+
+// put does what queue says, and returns the list to wait in: nil where that was
+// all, or the stream's own window is shut.
+func (s *stream2) put(frames, data *[]byte, end bool) (lacks *waiters) {
 	c := s.conn
-	defer c.wakeForRoom() // one frame each, and then the next stream's turn
 	if s.LocalEnd {
-		return true
+		return nil
 	}
 	if len(*frames) > 0 {
 		if !c.out.fits(0) {
-			c.out.room.add(s)
-			return false
+			return &c.out.room
 		}
 		if s.ends(len(*data), 0, end) {
 			(*frames)[4] |= byte(h2.EndStream) // the flags of the first frame, HEADERS
@@ -185,31 +201,26 @@ func (s *stream2) queue(frames, data *[]byte, end bool) (all bool) {
 		n := min(len(*data), h2.MaxPayload)
 		if n > 0 {
 			if n = s.allowed(n); n <= 0 {
-				return false
+				if s.Send > 0 {
+					return &c.out.window
+				}
+				return nil
 			}
 		}
 		if !c.out.fits(n) {
-			c.out.room.add(s)
-			return false
+			return &c.out.room
 		}
 		s.queueData((*data)[:n], s.ends(len(*data), n, end))
 		if *data = (*data)[n:]; len(*data) > 0 && c.out.room.first != nil {
-			c.out.room.add(s)
-			return false
+			return &c.out.room // one frame each, and then the next stream's turn
 		}
 	}
-	return true
+	return nil
 }
 
-// allowed returns how much of n bytes the windows let pass; 0 means that the
-// stream waits for the one that is shut.
+// allowed returns how much of n bytes the windows let pass.
 func (s *stream2) allowed(n int) int {
-	c := s.conn
-	n = int(min(int64(n), int64(s.Send), int64(c.state.Send)))
-	if n <= 0 && s.Send > 0 {
-		c.out.window.add(s)
-	}
-	return n
+	return int(min(int64(n), int64(s.Send), int64(s.conn.state.Send)))
 }
 
 // queueData queues a DATA frame that the windows allow.
