@@ -22,7 +22,7 @@ COUNTED = $(shell grep -rlE --include='*_test.go' 'AllocsPerRun|^//go:build !rac
 # Two test runs at once would only take each other's processor.
 .NOTPARALLEL:
 
-.PHONY: help build test lint race allocs fuzz h2spec demo bench flips clean need-go need-cc
+.PHONY: help build test lint race allocs fuzz h2spec demo bench flips clean need-go need-cc need-clients
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ lint: need-go ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-race: need-go need-cc ## all tests, with the race detector
+race: need-go need-cc need-clients ## all tests, with the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 5m ./...
 
 allocs: need-go ## the packages that count allocations, without the race detector
@@ -67,3 +67,6 @@ need-go:
 
 need-cc:
 	@scripts/need cc
+
+need-clients:
+	@scripts/need clients

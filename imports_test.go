@@ -145,6 +145,14 @@ var rules = []rule{
 		why: "a benchmark watches the product from outside",
 	},
 	{
+		from: "sluice/...", forbid: []string{"sluice/e2e/..."}, except: []string{"sluice/e2e/..."},
+		why: "end-to-end tests do, too",
+	},
+	{
+		from: "sluice/e2e/...", forbid: []string{"sluice/..."}, allow: []string{"sluice/e2e/...", "sluice/admin/...", "sluice/state"},
+		why: "they know of the product what its users know",
+	},
+	{
 		from: "sluice/...", forbid: []string{"testing/...", "go.uber.org/goleak", "pgregory.net/rapid", "github.com/rogpeppe/go-internal/..."},
 		except: []string{"sluice/state/storetest"},
 		why:    "what tests need does not belong in the binary",
@@ -264,6 +272,8 @@ func TestRulesCanFail(t *testing.T) {
 		{"the file reaches routing", map[string][]string{"sluice/configs": {"sluice/routing"}}, "sluice/configs imports sluice/routing: "},
 		{"rollouts reach journeys", map[string][]string{"sluice/rollout": {"sluice/synthetic"}}, "sluice/rollout imports sluice/synthetic: "},
 		{"somebody imports cmd", map[string][]string{"sluice/bench": {"sluice/cmd/sluice/server"}}, "sluice/bench imports sluice/cmd/sluice/server: "},
+		{"somebody imports a test of the whole", map[string][]string{"sluice/bench": {"sluice/e2e/site"}}, "sluice/bench imports sluice/e2e/site: "},
+		{"such a test looks inside", map[string][]string{"sluice/e2e/site": {"sluice/proxy"}}, "sluice/e2e/site imports sluice/proxy: "},
 		{"cmd may", map[string][]string{"sluice/cmd/sluice": {"sluice/cmd/sluice/server"}}, ""},
 		{"a test's tool is shipped", map[string][]string{"sluice/stats": {"testing"}}, "sluice/stats imports testing: "},
 		{"a name that only begins alike", map[string][]string{"sluice/routing": {"os/exec"}, "sluice/routings": {"os"}}, "sluice/routing imports os/exec: "},
