@@ -184,10 +184,17 @@ func (c *conn2) writeOut(times int) (done bool) {
 		}
 	}
 	c.out.flushing = false
-	if len(c.open) == 0 && len(c.out.mem) == 0 {
+	c.rest()
+	return true
+}
+
+// rest gives back the memory of a connection without streams that has nothing
+// to send. It is called under mu, by whichever comes last, the end of the write
+// or of the stream that it was for.
+func (c *conn2) rest() {
+	if len(c.open) == 0 && len(c.out.mem) == 0 && !c.out.flushing && c.gone == nil {
 		c.out.free()
 	}
-	return true
 }
 
 // wakeForRoom wakes the stream that has waited longest for room, if there is

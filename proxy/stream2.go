@@ -191,6 +191,7 @@ func (s *stream2) end() {
 		}
 	}
 	flush := c.beginFlush()
+	c.rest()
 	c.mu.Unlock()
 	if broken {
 		s.x = nil // whatever it holds is not to be used again
