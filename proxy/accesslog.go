@@ -76,9 +76,12 @@ func (a *accessLog) log(x *exchange) {
 		Listener: x.peer.listener.Name, Client: x.in.Client, TLS: x.peer.tlsText(),
 		Method: x.req.Method, Host: x.req.Host, Path: x.req.Path, Query: x.req.Query, Proto: x.req.Proto.String(),
 		Status: x.outcome.Status, BytesIn: x.bytesIn, BytesOut: x.bytesOut, CutOff: x.cutOff(),
-		Reason: x.reasonText(), Retries: int(x.outcome.Retries), Failure: x.failure.err, TraceID: x.traceID(),
+		Reason: x.reasonText(), Retries: int(x.outcome.Retries), Failure: x.failure.err, TraceID: x.traceID(), RequestID: x.requestID(),
 	}
 	e.Service, e.Version, e.Endpoint = x.whoAnswered()
+	if x.target != nil {
+		e.Tags = x.target.tags
+	}
 	e.Wait, e.Body = x.times.split(e.Total)
 	if e.Query != "" {
 		e.Query, _, _ = routing.CleanQuery(e.Query)

@@ -60,18 +60,21 @@ func (j *journal) logged(mode AccessMode, layout accesslog.Layout) option {
 func TestTheAccessLogTellsOfARequest(t *testing.T) {
 	b := newRecorder(t, nil)
 	var j journal
-	r := newRig(t, map[string]string{"v1": b.addr}, j.logged(AccessAll, accesslog.Layout{}))
-	r.exchangeRaw(get("/a/b?password=x", "User-Agent: \"me\"", "Referer: http://a/?secret",
+	r := newRig(t, map[string]string{"v1": b.addr}, j.logged(AccessAll, accesslog.Layout{}), tagged)
+	r.exchangeRaw(get("/a/b?password=x", "User-Agent: \"me\"", "Referer: http://a/?secret", "X-Request-Id: r-1",
 		"Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", closing))
 	got := j.one(t)
 	for name, want := range map[string]any{
 		"level": "info", "msg": "request", "listener": "test", "client": "127.0.0.1", "method": "GET", "host": "a.example",
 		"path": "/a/b", "proto": "1.1", "status": 200.0, "bytes_in": 0.0, "bytes_out": 2.0, "service": "web", "version": "v1",
-		"reason": "split", "endpoint": b.addr, "retries": 0.0, "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "user_agent": `"me"`,
+		"reason": "split", "endpoint": b.addr, "retries": 0.0, "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "user_agent": `"me"`, "request_id": "r-1",
 	} {
 		if got[name] != want {
 			t.Errorf("%s: %v, want %v", name, got[name], want)
 		}
+	}
+	if tags, ok := got["tags"].(map[string]any); !ok || tags["version"] != "v1" || tags["commit"] != "3f2a9c1" || len(tags) != 2 {
+		t.Errorf("tags: %v", got["tags"])
 	}
 	for _, name := range []string{"query", "referer", "tls", "cut_off", "failure", "shielded_from"} {
 		if v, has := got[name]; has {
@@ -81,6 +84,61 @@ func TestTheAccessLogTellsOfARequest(t *testing.T) {
 	took, connect, wait, body := got["took"].(float64), got["connect"].(float64), got["wait"].(float64), got["body"].(float64)
 	if sum := connect + wait + body; connect <= 0 || wait <= 0 || sum > took+1e-5 || sum < took-1e-5 {
 		t.Errorf("took %v: connect %v, wait %v, body %v", took, connect, wait, body)
+	}
+}
+
+// tagged gives each version a tag with its name, and one that all have.
+func tagged(r *rig) {
+	r.tags = func(version string) map[string]string {
+		return map[string]string{"version": version, "commit": "3f2a9c1"}
+	}
+}
+
+// TestWhoseTagsAreLogged: those of the version that answered, and none where no
+// version was asked or the version has none.
+func TestWhoseTagsAreLogged(t *testing.T) {
+	b := newRecorder(t, nil)
+	for _, test := range []struct {
+		name, addr, want string
+		option           option
+	}{
+		{"none to show", b.addr, "", func(*rig) {}},
+		{"no endpoint", "", "", tagged},
+		{"answered", b.addr, `,"tags":{"commit":"3f2a9c1","version":"v1"},`, tagged},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var j journal
+			r := newRig(t, map[string]string{"v1": test.addr}, j.logged(AccessAll, accesslog.Layout{}), test.option)
+			r.exchangeRaw(get("/", closing))
+			if _, has := j.one(t)["request_id"]; has != (test.addr != "") {
+				t.Error("an ID where nobody was asked, or none where one was")
+			}
+			if line := j.lines()[0]; strings.Contains(line, `"tags"`) != (test.want != "") || !strings.Contains(line, test.want) {
+				t.Errorf("logged %s", line)
+			}
+		})
+	}
+}
+
+// TestOneRequestOneID: every endpoint that is asked, the access log and the span
+// have the same X-Request-Id.
+func TestOneRequestOneID(t *testing.T) {
+	var j journal
+	recorded := make(chan string, 1)
+	traced := func(r *rig) {
+		r.options.Trace = Tracing{Sample: 1, Record: func(s *Span) { recorded <- strings.Clone(s.RequestID) }}
+	}
+	failing, good := newRecorder(t, always(response(503, ""))), newRecorder(t, nil)
+	r := newRig(t, map[string]string{"v2": failing.addr, "v1": good.addr}, j.logged(AccessAll, accesslog.Layout{}), traced, shield(503), tagged)
+	r.exchangeRaw(get("/", onV2, closing))
+	line := j.one(t)
+	if tags := line["tags"].(map[string]any); tags["version"] != "v1" {
+		t.Errorf("the tags %v are not of the version that answered", tags)
+	}
+	first, second := failing.one(), good.one()
+	id, a, b := line["request_id"], first.get("X-Request-Id"), second.get("X-Request-Id")
+	if span := <-recorded; len(a) != 32 || a != b || a != id || a != span {
+		t.Errorf("asked with %q and %q, logged %v, recorded %q", a, b, id, span)
 	}
 }
 

@@ -55,6 +55,7 @@ type course struct {
 	instead      instead // other versions that were asked
 	times        times
 	trace        trace
+	ownID        [32]byte // our X-Request-Id, in hexadecimal; zero: none was made
 	outcome      stats.Outcome
 	bytesIn      int64
 	bytesOut     int64

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
 	"net/url"
@@ -217,21 +218,36 @@ func (x *exchange) appendDecision(dst []byte) []byte {
 		dst = x.trace.appendTraceparent(dst)
 	}
 	if _, has := x.req.Lookup(head.XRequestID); !has {
-		dst = appendRequestID(dst)
+		dst = x.appendRequestID(dst)
 	}
 	return dst
 }
 
-// appendRequestID writes a random X-Request-Id of 128 bits.
-func appendRequestID(dst []byte) []byte {
-	var id [16]byte
-	a, b := rand.Uint64(), rand.Uint64()
-	for i := range 8 {
-		id[i], id[8+i] = byte(a>>(8*i)), byte(b>>(8*i))
+// appendRequestID writes a random X-Request-Id of 128 bits, the same for every
+// endpoint that the request goes to.
+func (x *exchange) appendRequestID(dst []byte) []byte {
+	if x.ownID[0] == 0 {
+		var id [16]byte
+		binary.LittleEndian.PutUint64(id[:8], rand.Uint64())
+		binary.LittleEndian.PutUint64(id[8:], rand.Uint64())
+		hex.Encode(x.ownID[:], id[:])
 	}
 	dst = append(dst, "X-Request-Id: "...)
-	dst = hex.AppendEncode(dst, id[:])
+	dst = append(dst, x.ownID[:]...)
 	return append(dst, h1.CRLF...)
+}
+
+// requestID returns the request's X-Request-Id as the endpoint sees it: the
+// client's, or else ours, which a request has that went to an endpoint. It is
+// gone with the exchange.
+func (x *exchange) requestID() string {
+	if id, has := x.req.Lookup(head.XRequestID); has {
+		return id
+	}
+	if x.ownID[0] == 0 {
+		return ""
+	}
+	return view(x.ownID[:])
 }
 
 // appendFraming writes how the body ends, and an upgrade that is asked for.

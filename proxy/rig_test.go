@@ -32,6 +32,7 @@ type rig struct {
 	clusters map[string]*upstream.Cluster
 	listener ListenerConfig
 	settings Settings
+	tags     func(version string) map[string]string
 	service  routing.ServiceConfig
 	upstream upstream.Config // but the names and the endpoints
 	deps     upstream.Deps
@@ -88,7 +89,11 @@ func (r *rig) table() *Table {
 	for i := range r.service.Versions {
 		v := &r.service.Versions[i]
 		v.Slot = i
-		targets = append(targets, Target{Cluster: r.clusters[v.Name], Stats: r.stats.Version("web", v.Name), Settings: r.settings, Shape: v.Writes})
+		target := Target{Cluster: r.clusters[v.Name], Stats: r.stats.Version("web", v.Name), Settings: r.settings, Shape: v.Writes}
+		if r.tags != nil {
+			target.Tags = r.tags(v.Name)
+		}
+		targets = append(targets, target)
 	}
 	snapshot, err := routing.Build(routing.Config{
 		Routes:   []routing.Route{{Service: "web"}},

@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"sluice/proxy/accesslog"
 	"sluice/proxy/upstream"
 	"sluice/routing"
 	"sluice/stats"
@@ -26,8 +27,11 @@ type Target struct {
 	// Shape is what the version writes, sent upstream as Sluice-Shape; "" for
 	// none.
 	Shape string
+	// Tags are shown in the access log and in traces. They must not change.
+	Tags map[string]string
 
 	name     string       // of the version
+	tags     string       // Tags as the access log writes them
 	constant []byte       // the fields that every request to this version carries
 	retries  *retryBudget // of the requests under way
 }
@@ -157,6 +161,7 @@ func (t *Table) With(snapshot *routing.Snapshot, services []string, changed map[
 func (t Target) prepared(version string, before *Target) *Target {
 	t.Settings = t.Settings.withDefaults()
 	t.name = version
+	t.tags = accesslog.Object(t.Tags)
 	t.constant = appendConstant(nil, version, t.Shape)
 	t.retries = new(retryBudget)
 	if before != nil && before.Cluster == t.Cluster {

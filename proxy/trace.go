@@ -40,8 +40,10 @@ type Span struct {
 	CutOff             bool
 
 	Service, Version, Reason, Endpoint string
+	Tags                               map[string]string // of the version; not to be changed
 	Retries                            int
 	Failure                            error
+	RequestID                          string // of X-Request-Id
 }
 
 // tracing decides which requests are recorded.
@@ -100,9 +102,12 @@ func (x *exchange) endTrace() {
 		Listener: x.peer.listener.Name, Client: x.in.Client, Scheme: x.peer.scheme,
 		Method: x.req.Method, Host: x.req.Host, Path: x.req.Path, Proto: x.req.Proto.String(),
 		Status: x.outcome.Status, BytesIn: x.bytesIn, BytesOut: x.bytesOut, CutOff: x.cutOff(),
-		Reason: x.reasonText(), Retries: int(x.outcome.Retries), Failure: x.failure.err,
+		Reason: x.reasonText(), Retries: int(x.outcome.Retries), Failure: x.failure.err, RequestID: x.requestID(),
 	}
 	s.Service, s.Version, s.Endpoint = x.whoAnswered()
+	if x.target != nil {
+		s.Tags = x.target.Tags
+	}
 	s.Wait, _ = x.times.split(s.Total)
 	s.UserAgent, _ = x.req.Lookup(head.UserAgent)
 	if t.joined {

@@ -5,8 +5,10 @@
 package tracing
 
 import (
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,8 +38,10 @@ type Span struct {
 	CutOff             bool
 
 	Service, Version, Reason, Endpoint string
+	Tags                               map[string]string // of the version; not to be changed
 	Retries                            int
 	Failure                            error
+	RequestID                          string // of X-Request-Id
 }
 
 // encode returns the span as OTLP has it. Nothing of it aliases s.
@@ -102,8 +106,12 @@ func (s *Span) attributes() []*commonpb.KeyValue {
 	a.text("sluice.listener", s.Listener)
 	a.text("sluice.service", s.Service)
 	a.text("sluice.version", s.Version)
+	for _, name := range slices.Sorted(maps.Keys(s.Tags)) {
+		a.text(text("sluice.tag."+name), s.Tags[name])
+	}
 	a.text("sluice.reason", s.Reason)
 	a.text("sluice.endpoint", s.Endpoint)
+	a.text("sluice.request_id", s.RequestID)
 	a.number("sluice.retries", int64(s.Retries))
 	a.seconds("sluice.connect_seconds", s.Connect)
 	a.seconds("sluice.wait_seconds", s.Wait)

@@ -35,8 +35,8 @@ func TestAttributes(t *testing.T) {
 		"http.request.method=GET", "url.scheme=https", "url.path=/a", "server.address=shop.example.com", "server.port=8443",
 		"client.address=192.0.2.1", "user_agent.original=curl", "network.protocol.name=http", "network.protocol.version=2",
 		"http.response.status_code=502", "http.request.body.size=1", "http.response.body.size=2", "error.type=502",
-		"sluice.listener=public", "sluice.service=web", "sluice.version=v2", "sluice.reason=split", "sluice.endpoint=127.0.0.1:9001",
-		"sluice.retries=1", "sluice.connect_seconds=0.001", "sluice.wait_seconds=0.0005",
+		"sluice.listener=public", "sluice.service=web", "sluice.version=v2", "sluice.tag.commit=3f2a9c1", "sluice.tag.team=shop", "sluice.reason=split",
+		"sluice.endpoint=127.0.0.1:9001", "sluice.request_id=r-1", "sluice.retries=1", "sluice.connect_seconds=0.001", "sluice.wait_seconds=0.0005",
 	}
 	if got := told(request()); !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)

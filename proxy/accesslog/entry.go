@@ -32,12 +32,14 @@ type Entry struct {
 	CutOff            bool  // the response was not brought to its end
 
 	Service, Version, Reason, Endpoint string
+	Tags                               string // of the version: see Object
 	Retries                            int
 	ShieldedFrom                       string // the version that failed
 	ShieldedStatus                     int    // with this status
 	FallbackFrom                       string // the version that lacks the asset
 	Failure                            error  // of the last attempt, or what is wrong with the request
 	TraceID                            [16]byte
+	RequestID                          string // of X-Request-Id
 }
 
 // Mask returns a client's address without what tells it from its neighbours: an

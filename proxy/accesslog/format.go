@@ -39,6 +39,7 @@ const (
 	BytesOut
 	Service
 	Version
+	Tags
 	Reason
 	Endpoint
 	Retries
@@ -48,6 +49,7 @@ const (
 	FallbackFrom
 	Failure
 	TraceID
+	RequestID
 	UserAgent
 	Referer
 	Query
@@ -56,8 +58,8 @@ const (
 
 var fieldNames = [fields]string{
 	"level", "ts", "msg", "listener", "client", "method", "host", "path", "proto", "tls", "status",
-	"took", "connect", "wait", "body", "bytes_in", "bytes_out", "service", "version", "reason", "endpoint", "retries",
-	"cut_off", "shielded_from", "shielded_status", "fallback_from", "failure", "trace_id", "user_agent", "referer", "query",
+	"took", "connect", "wait", "body", "bytes_in", "bytes_out", "service", "version", "tags", "reason", "endpoint", "retries",
+	"cut_off", "shielded_from", "shielded_status", "fallback_from", "failure", "trace_id", "request_id", "user_agent", "referer", "query",
 }
 
 // String returns the field's name in the line.

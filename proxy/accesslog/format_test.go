@@ -29,9 +29,9 @@ func entry() Entry {
 		Method: "GET", Host: "shop.example.com", Path: "/a b", Query: "c=d", Proto: "1.1", TLS: "1.3",
 		UserAgent: "curl/8", HasAgent: true, Referer: "http://a/", HasReferer: true,
 		Status: 502, BytesIn: 5, BytesOut: 2326, CutOff: true,
-		Service: "web", Version: "v1", Reason: "rule:staff", Endpoint: "127.0.0.1:9001", Retries: 2,
+		Service: "web", Version: "v1", Tags: `{"commit":"3f2a9c1"}`, Reason: "rule:staff", Endpoint: "127.0.0.1:9001", Retries: 2,
 		ShieldedFrom: "v2", ShieldedStatus: 500, FallbackFrom: "v3", Failure: errors.New("reset"),
-		TraceID: [16]byte{0x4b, 0xf9, 15: 0x36},
+		TraceID: [16]byte{0x4b, 0xf9, 15: 0x36}, RequestID: "r-1",
 	}
 }
 
@@ -50,9 +50,9 @@ func TestJSONLine(t *testing.T) {
 	}{
 		{"everything", all, entry(), `{"level":"info","ts":"2026-11-23T09:03:04.123456Z","msg":"request","listener":"edge","client":"192.0.2.77",` +
 			`"method":"GET","host":"shop.example.com","path":"/a b","proto":"1.1","tls":"1.3","status":502,"took":1.500000,"connect":0.000020,` +
-			`"wait":1.499000,"body":0.000980,"bytes_in":5,"bytes_out":2326,"service":"web","version":"v1","reason":"rule:staff",` +
+			`"wait":1.499000,"body":0.000980,"bytes_in":5,"bytes_out":2326,"service":"web","version":"v1","tags":{"commit":"3f2a9c1"},"reason":"rule:staff",` +
 			`"endpoint":"127.0.0.1:9001","retries":2,"cut_off":true,"shielded_from":"v2","shielded_status":500,"fallback_from":"v3","failure":"reset",` +
-			`"trace_id":"4bf90000000000000000000000000036","user_agent":"curl/8","referer":"http://a/","query":"c=d"}`},
+			`"trace_id":"4bf90000000000000000000000000036","request_id":"r-1","user_agent":"curl/8","referer":"http://a/","query":"c=d"}`},
 		{"nothing", all, Entry{At: time.Unix(0, 0)}, `{"level":"info","ts":"1970-01-01T00:00:00Z","msg":"request refused","listener":"","client":"",` +
 			`"method":"","host":"","path":"","proto":"","status":0,"took":0.000000,"connect":0.000000,"wait":0.000000,"body":0.000000,` +
 			`"bytes_in":0,"bytes_out":0,"service":"","version":"","reason":"","endpoint":"","retries":0}`},
@@ -119,6 +119,10 @@ func TestNoTextForgesALine(t *testing.T) {
 		e := entry()
 		e.Method, e.Host, e.Path, e.Query = "M"+text.Draw(t, "method"), text.Draw(t, "host"), text.Draw(t, "path"), "q"+text.Draw(t, "query")
 		e.UserAgent, e.Referer, e.Failure = text.Draw(t, "agent"), text.Draw(t, "referer"), errors.New(text.Draw(t, "failure"))
+		e.RequestID = "r" + text.Draw(t, "request ID")
+		tags := rapid.MapOf(rapid.String(), text).Draw(t, "tags")
+		tags["commit"] = "3f2a9c1"
+		e.Tags = Object(tags)
 		if got := line(Layout{Format: Combined}, e); !combined.MatchString(got) || !printable(got) {
 			t.Fatalf("forged: %q", got)
 		}
@@ -132,12 +136,18 @@ func TestNoTextForgesALine(t *testing.T) {
 		}
 		for name, want := range map[string]string{
 			"method": e.Method, "host": e.Host, "path": e.Path, "query": e.Query, "user_agent": e.UserAgent, "referer": e.Referer, "failure": e.Failure.Error(),
+			"request_id": e.RequestID,
 		} {
 			if want := strings.ToValidUTF8(eachInvalid(want), "\ufffd"); members[name] != want {
 				t.Fatalf("%s: %q, want %q", name, members[name], want)
 			}
 		}
-		if members["status"] != 502.0 || len(members) != 31 {
+		for name, want := range tags {
+			if got := members["tags"].(map[string]any)[name]; got != strings.ToValidUTF8(eachInvalid(want), "\ufffd") {
+				t.Fatalf("tag %q: %q, want %q", name, got, want)
+			}
+		}
+		if members["status"] != 502.0 || len(members) != 33 {
 			t.Fatalf("forged: %s", got)
 		}
 	})
@@ -202,6 +212,16 @@ func TestMask(t *testing.T) {
 	}
 	if a := Mask(netip.Addr{}); a.IsValid() {
 		t.Errorf("no address becomes %v", a)
+	}
+}
+
+func TestObject(t *testing.T) {
+	for want, texts := range map[string]map[string]string{
+		``: nil, `{"a":""}`: {"a": ""}, `{"a":"1","b":"\"","c":"3"}`: {"c": "3", "a": "1", "b": `"`},
+	} {
+		if got := Object(texts); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
 

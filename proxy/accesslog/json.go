@@ -2,7 +2,9 @@ package accesslog
 
 import (
 	"encoding/hex"
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -29,6 +31,24 @@ func appendObject(dst []byte, fields []Field, e *Entry, client netip.Addr) []byt
 	return append(dst, '}', '\n')
 }
 
+// Object returns texts as the JSON object of an Entry's Tags, in the order of
+// their names; of none, "".
+func Object(texts map[string]string) string {
+	if len(texts) == 0 {
+		return ""
+	}
+	dst := []byte{'{'}
+	for i, name := range slices.Sorted(maps.Keys(texts)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, name)
+		dst = append(dst, ':')
+		dst = appendString(dst, texts[name])
+	}
+	return string(append(dst, '}'))
+}
+
 // lacks reports whether there is nothing to say of a field.
 func (e *Entry) lacks(f Field) bool {
 	switch f {
@@ -44,7 +64,7 @@ func (e *Entry) lacks(f Field) bool {
 		return !e.HasAgent
 	case Referer:
 		return !e.HasReferer
-	case TLS, ShieldedFrom, FallbackFrom, Query:
+	case TLS, Tags, ShieldedFrom, FallbackFrom, RequestID, Query:
 		return e.text(f) == ""
 	}
 	return false
@@ -85,6 +105,8 @@ func (e *Entry) appendValue(dst []byte, f Field, client netip.Addr) []byte {
 		return strconv.AppendInt(dst, int64(e.ShieldedStatus), 10)
 	case Failure:
 		return appendString(dst, e.Failure.Error())
+	case Tags:
+		return append(dst, e.Tags...)
 	case TraceID:
 		dst = append(dst, '"')
 		dst = hex.AppendEncode(dst, e.TraceID[:])
@@ -119,6 +141,8 @@ func (e *Entry) text(f Field) string {
 		return e.Service
 	case Version:
 		return e.Version
+	case Tags:
+		return e.Tags
 	case Reason:
 		return e.Reason
 	case Endpoint:
@@ -127,6 +151,8 @@ func (e *Entry) text(f Field) string {
 		return e.ShieldedFrom
 	case FallbackFrom:
 		return e.FallbackFrom
+	case RequestID:
+		return e.RequestID
 	case UserAgent:
 		return e.UserAgent
 	case Referer:

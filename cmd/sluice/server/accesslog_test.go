@@ -75,6 +75,31 @@ func TestAccessLogWhereTheLogGoes(t *testing.T) {
 	}
 }
 
+// TestTagsInTheAccessLog: a request is traced to a commit, and new tags hold from
+// the reload on.
+func TestTagsInTheAccessLog(t *testing.T) {
+	tagged := func(commit string) []string {
+		return []string{plainListener, "state: {backend: memory}", "log: {access: {mode: all, fields: [path, version, tags]}}",
+			strings.Replace(web(t, 100, 0), "weight: 100", "weight: 100, tags: {team: shop, commit: "+commit+"}", 1)}
+	}
+	path := write(t, t.TempDir(), tagged("3f2a9c1")...)
+	s := start(t, path, Options{})
+	c := stranger(t)
+	c.get(s.url("", "/one"))
+	rewrite(t, path, tagged("94b1e07")...)
+	if err := s.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.get(s.url("", "/two"))
+	s.close()
+	const want = `{"path":"/one","version":"v1","tags":{"commit":"3f2a9c1","team":"shop"}}
+{"path":"/two","version":"v1","tags":{"commit":"94b1e07","team":"shop"}}
+`
+	if got := s.requests.String(); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestAccessLogThatCannotBeOpened(t *testing.T) {
 	dir := t.TempDir()
 	file, err := configs.Load(write(t, dir, plainListener, "state: {backend: memory}", "log: {access: {file: none/access.log}}", web(t, 100, 0)))

@@ -126,7 +126,7 @@ func (f *fleet) cluster(service, version string) *upstream.Cluster {
 
 // target returns the member as the data path sees it.
 func (m *member) target(declared *configs.Service, v *state.Version) proxy.Target {
-	t := proxy.Target{Cluster: m.cluster, Stats: m.stats, Settings: settings(declared)}
+	t := proxy.Target{Cluster: m.cluster, Stats: m.stats, Settings: settings(declared), Tags: v.Spec.Tags}
 	if v.Spec.Shape != nil {
 		t.Shape = v.Spec.Shape.Writes
 	}

@@ -47,7 +47,7 @@ func TestTracing(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	text := got.String()
-	for _, want := range []string{"edge", "v9", "sluice.version", "/one", "sluice.reason"} {
+	for _, want := range []string{"edge", "v9", "sluice.version", "/one", "sluice.reason", "sluice.request_id"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the collector got no %q: %s", want, text)
 		}
