@@ -143,6 +143,8 @@ type Upstream struct {
 	// is usual. Longer ones are passed on as they come, and are not sent again. 0,
 	// the default: all are.
 	RetryBuffer Size `yaml:"retry_buffer"`
+	// Hedge asks a second endpoint of the version where the first is slow.
+	Hedge Hedge `yaml:"hedge"`
 	// Balance is how the endpoints of a version share its requests; default
 	// least_request.
 	Balance Balance `yaml:"balance"`

@@ -63,6 +63,15 @@ func (h *HashBy) decodeText(text string) error {
 	return nil
 }
 
+// Hedge is when a second endpoint is asked for an answer: over HTTP/1.1, to safe
+// requests without a body, and within the retry budget. The first answer that
+// begins is the client's.
+type Hedge struct {
+	// After is how long the first endpoint's answer may take to begin until then,
+	// shorter than response_timeout; 0, the default: no other is asked.
+	After time.Duration `yaml:"after"`
+}
+
 // DNS is where the names of a service's endpoints are looked up.
 type DNS struct {
 	// Servers are asked, and names are complete: "address:port". None, the
@@ -95,6 +104,16 @@ func (c *checker) tries(path string, u *Upstream) {
 	distinct(c, path+".retry_on", u.RetryOn)
 	if u.RetryBuffer > maxRetryBuffer {
 		c.fail(path+".retry_buffer", "want at most 1MiB, such as 64KiB", "%d bytes are too many to hold for each request", u.RetryBuffer)
+	}
+}
+
+// hedge checks when a second endpoint is asked.
+func (c *checker) hedge(path string, u *Upstream) {
+	if u.Hedge.After > 0 && u.Hedge.After >= u.ResponseTimeout {
+		c.fail(path+".after", "want less than "+u.ResponseTimeout.String()+", such as 50ms", "%v is not shorter than response_timeout", u.Hedge.After)
+	}
+	if u.Hedge.After > 0 && u.Protocol != H1 {
+		c.fail(path, "take it out, or set protocol: h1", "requests over HTTP/2 are not sent twice at once")
 	}
 }
 

@@ -200,6 +200,7 @@ func (c *checker) upstream(path string, u *Upstream) {
 	c.share(path+".retry_budget", u.RetryBudget)
 	c.between(path+".max_connections", int64(u.MaxConnections), 0, 1_000_000)
 	c.tries(path, u)
+	c.hedge(path+".hedge", u)
 	c.balance(path, u)
 	c.dns(path+".dns", &u.DNS)
 }

@@ -133,6 +133,9 @@ func (x *exchange) repeatable() bool { return x.resendable() && x.req.IsIdempote
 func (x *exchange) send() bool {
 	up := x.up
 	x.startTry()
+	if x.hedges() {
+		return x.sendHedged()
+	}
 	if !x.streamed {
 		_, err := up.Exchange(x.head, &up.In)
 		return x.heard(err)

@@ -56,6 +56,9 @@ type Settings struct {
 	// be read before the request is sent, so that it can be sent again; 0: none. A
 	// client that expects 100 (Continue) is not kept waiting so.
 	RetryBuffer int64
+	// HedgeAfter is how long the first bytes of an answer to a safe request may be
+	// awaited until a second endpoint is asked too, over HTTP/1.1; 0: for ever.
+	HedgeAfter time.Duration
 	// BodyTimeout is how long a response body may stand still.
 	BodyTimeout time.Duration
 	// TunnelIdle is how long a tunnel, such as a WebSocket, may be without a byte

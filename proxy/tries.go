@@ -79,7 +79,7 @@ func (x *exchange) retriesStatus() bool {
 // hasRetry reports whether there is a retry left for this request, and claims
 // it.
 func (x *exchange) hasRetry() bool {
-	return x.hasTry() && x.target.retries.take(x, &x.target.Settings)
+	return x.hasTry() && x.target.retries.take(x)
 }
 
 // hasTry reports whether there is a try left for this request.

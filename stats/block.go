@@ -30,6 +30,8 @@ const (
 	ejections
 	lookupFailures
 	overloaded
+	hedges
+	hedgesWon
 	shielded
 	fellBack
 	streamsClosed

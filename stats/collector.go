@@ -23,7 +23,7 @@ var versionLabels = []string{"service", "version"}
 type collector struct {
 	registry *Registry
 	requests, duration, inFlight, sessions,
-	lookupFailures, overloaded, pending, fdExhausted,
+	lookupFailures, overloaded, pending, fdExhausted, hedges, hedgesWon,
 	retries, errors, ejections, failovers, failoversTaken, shielded, fellBack, aborted,
 	tunnelsActive, tunnelsOpened, streamsClosed, bytes, pinsMade, pinsMoved, pinsVoided,
 	weight, info,
@@ -56,6 +56,8 @@ func Collector(r *Registry) prometheus.Collector {
 		ejections:       version("ejections_total", "Endpoints taken out for failing."),
 		lookupFailures:  version("dns_failures_total", "Lookups of the version's endpoints in the DNS that failed or found none."),
 		overloaded:      version("upstream_overloaded_total", "Requests refused because all connections allowed to the version were in use."),
+		hedges:          version("hedges_total", "Requests that a second endpoint was asked for, since the first was slow."),
+		hedgesWon:       version("hedges_won_total", "Requests that the second endpoint answered."),
 		pending:         version("upstream_pending", "Requests that wait for a connection to the version."),
 		fdExhausted:     desc("fd_exhausted_total", "Connections, to endpoints or of clients, that failed because no file descriptor was left."),
 		failovers:       version("failovers_total", "Requests that another version answered because this one had no healthy endpoint."),
@@ -90,7 +92,7 @@ func Collector(r *Registry) prometheus.Collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.requests, c.duration, c.inFlight, c.sessions,
-		c.lookupFailures, c.overloaded, c.pending, c.fdExhausted,
+		c.lookupFailures, c.overloaded, c.pending, c.fdExhausted, c.hedges, c.hedgesWon,
 		c.retries, c.errors, c.ejections, c.failovers, c.failoversTaken, c.shielded, c.fellBack, c.aborted,
 		c.tunnelsActive, c.tunnelsOpened, c.streamsClosed, c.bytes, c.pinsMade, c.pinsMoved, c.pinsVoided,
 		c.weight, c.info,
@@ -171,6 +173,8 @@ func (c *collector) sendVersion(ch chan<- prometheus.Metric, s *sums, live uint6
 		{c.ejections, ejections},
 		{c.lookupFailures, lookupFailures},
 		{c.overloaded, overloaded},
+		{c.hedges, hedges},
+		{c.hedgesWon, hedgesWon},
 		{c.failovers, failedOver},
 		{c.failoversTaken, failoversTaken},
 		{c.shielded, shielded},

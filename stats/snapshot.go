@@ -26,6 +26,8 @@ type VersionStats struct {
 	UpstreamErrors map[string]uint64 `json:"upstream_errors"` // by kind, zeros left out
 	Ejections      uint64            `json:"ejections"`
 	Overloaded     uint64            `json:"overloaded"`      // requests refused for want of a connection
+	Hedges         uint64            `json:"hedges"`          // requests that a second endpoint was asked for
+	HedgesWon      uint64            `json:"hedges_won"`      // those that it answered
 	FailedOver     uint64            `json:"failed_over"`     // others answered for it
 	FailoversTaken uint64            `json:"failovers_taken"` // it answered for others
 	Shielded       uint64            `json:"shielded"`        // the baseline was asked in its place
@@ -139,6 +141,8 @@ func (r *Registry) versionStats(v *Version, s *sums, now int64) VersionStats {
 		UpstreamErrors: s.upstreamErrors(),
 		Ejections:      s.counters[ejections],
 		Overloaded:     s.counters[overloaded],
+		Hedges:         s.counters[hedges],
+		HedgesWon:      s.counters[hedgesWon],
 		FailedOver:     s.counters[failedOver],
 		FailoversTaken: s.counters[failoversTaken],
 		Shielded:       s.counters[shielded],

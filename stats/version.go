@@ -77,6 +77,13 @@ func (v *Version) Ejected(n int) {
 // the version were in use.
 func (v *Version) Overloaded(shard uint32) { v.count(shard, overloaded, 1) }
 
+// Hedged counts a request that a second endpoint was asked for, since the first
+// was slow.
+func (v *Version) Hedged(shard uint32) { v.count(shard, hedges, 1) }
+
+// HedgeWon counts one that the second endpoint then answered.
+func (v *Version) HedgeWon(shard uint32) { v.count(shard, hedgesWon, 1) }
+
 // LookupFailed counts a lookup of the version's endpoints in the DNS that failed
 // or found none.
 func (v *Version) LookupFailed() { v.count(0, lookupFailures, 1) }

@@ -256,6 +256,9 @@ func (c *Cluster) Usable() bool {
 	return len(v.usable) > 0 || v.unsettled != nil
 }
 
+// HasChoice reports whether there are two endpoints or more that can be asked now.
+func (c *Cluster) HasChoice() bool { return len(c.view.Load().usable) > 1 }
+
 // InUse returns how many connections are between Acquire and Release: the
 // version's requests in flight.
 func (c *Cluster) InUse() int64 { return c.busy.Load() }

@@ -42,7 +42,7 @@ func settings(f *configs.Service) proxy.Settings {
 	s := proxy.Settings{
 		ResponseTimeout: f.Upstream.ResponseTimeout, Retries: f.Upstream.Retries,
 		TryTimeout: f.Upstream.TryTimeout, TotalTimeout: f.Upstream.TotalTimeout, RetryOn: f.Upstream.RetryOn,
-		RetryBuffer: int64(f.Upstream.RetryBuffer),
+		RetryBuffer: int64(f.Upstream.RetryBuffer), HedgeAfter: f.Upstream.Hedge.After,
 		RetryBudget: f.Upstream.RetryBudget, HostOfEndpoint: f.Upstream.Host == configs.HostEndpoint,
 		TunnelIdle: f.Upstream.TunnelIdle, TunnelTotal: f.Upstream.TunnelTotal,
 	}
