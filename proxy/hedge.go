@@ -161,6 +161,7 @@ func (h *hedge) has(up *upstream.Conn) bool {
 	if h.x == nil {
 		return false
 	}
+	up.WaitsFor(nil) // as long as the first is asked, that is what tells of the client
 	h.second = up
 	if h.waiting {
 		h.x.down.watch(up)

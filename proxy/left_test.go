@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -119,5 +120,50 @@ func TestATunnelHalfClosedIsNoClientThatLeft(t *testing.T) {
 	closeWrite(c)
 	if got := readAll(t, c); got != "late" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestWhoLeftIsNotWhoAsked: a pooled connection that an HTTP/1.1 client's request
+// went over before serves one over HTTP/2, whatever becomes of that client.
+func TestWhoLeftIsNotWhoAsked(t *testing.T) {
+	t.Parallel()
+	release, gone := make(chan bool), make(chan bool)
+	r := newRig(t, map[string]string{"v1": backend(t, func(_ http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/held":
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+		case "/left":
+			<-r.Context().Done()
+			close(gone)
+		}
+	})}, h2c)
+	first := r.dial()
+	io.WriteString(first, get("/"))
+	until(t, first, "\r\n\r\n")
+	eventually(t, "its connection is idle", func() bool { return r.clusters["v1"].Status()[0].Idle == 1 })
+	answered := make(chan string, 1)
+	second := client2(t, nil)
+	go func() {
+		res, err := second.Get("http://" + r.addr + "/held")
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		res.Body.Close()
+		answered <- res.Status
+	}()
+	eventually(t, "it is used again", func() bool { return r.clusters["v1"].InUse() == 1 })
+	io.WriteString(first, get("/left"))
+	eventually(t, "the first client asks again", func() bool { return r.clusters["v1"].InUse() == 2 })
+	first.Close()
+	<-gone
+	eventually(t, "it was let go", func() bool { return r.clusters["v1"].InUse() == 1 })
+	<-time.After(1200 * time.Millisecond) // another look of the sweeper
+	close(release)
+	if status := <-answered; status != "200 OK" {
+		t.Errorf("answered %s", status)
 	}
 }

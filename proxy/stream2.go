@@ -277,6 +277,9 @@ func (s *stream2) gone() bool { return s.cancelled() }
 
 // watch implements downstream.
 func (s *stream2) watch(up aborter) {
+	if conn, ok := up.(*upstream.Conn); ok {
+		conn.WaitsFor(nil) // whose it was before is nobody's business here
+	}
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
 	s.up = up
