@@ -30,6 +30,18 @@ const (
 
 func (ProxyMode) values() []string { return []string{"off", "accept", "require"} }
 
+// ProxyHeader is the header of the PROXY protocol that endpoints are sent.
+type ProxyHeader string
+
+// The headers: none, or that of version 1 or 2.
+const (
+	ProxyNone ProxyHeader = "off"
+	ProxyV1   ProxyHeader = "v1"
+	ProxyV2   ProxyHeader = "v2"
+)
+
+func (ProxyHeader) values() []string { return []string{"off", "v1", "v2"} }
+
 // ClientAuth is whether clients of a TLS server must show a certificate.
 type ClientAuth string
 

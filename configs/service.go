@@ -105,7 +105,11 @@ type Upstream struct {
 	Protocol Protocol `yaml:"protocol"` // h1, h2 or h2c; h2 is over TLS, also where tls is left out; default h1
 	// TLS, where set, secures the connections to endpoints, those of health
 	// checks too.
-	TLS             *UpstreamTLS  `yaml:"tls"`
+	TLS *UpstreamTLS `yaml:"tls"`
+	// ProxyProtocol tells endpoints of the client by a header before all else,
+	// TLS too: off, v1 or v2, default off. A connection then serves one client
+	// alone. Not with HTTP/2.
+	ProxyProtocol   ProxyHeader   `yaml:"proxy_protocol"`
 	ConnectTimeout  time.Duration `yaml:"connect_timeout"`  // TLS included; above 0; default 1s
 	ResponseTimeout time.Duration `yaml:"response_timeout"` // to the response's head; above 0; default 60s
 	// IdleTimeout closes a pooled connection that was not used for so long.
@@ -197,6 +201,7 @@ func DefaultPin() Pin {
 func DefaultUpstream() Upstream {
 	return Upstream{
 		Protocol:        H1,
+		ProxyProtocol:   ProxyNone,
 		ConnectTimeout:  time.Second,
 		ResponseTimeout: 60 * time.Second,
 		IdleTimeout:     4 * time.Second,

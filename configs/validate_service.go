@@ -190,6 +190,9 @@ func (c *checker) upstream(path string, u *Upstream) {
 	if u.Protocol == H2C && u.TLS != nil {
 		c.fail(path+".tls", "want protocol: h2, or no tls", "h2c is HTTP/2 without TLS")
 	}
+	if u.ProxyProtocol != ProxyNone && u.Protocol != H1 {
+		c.fail(path+".proxy_protocol", "want protocol: h1, or off", "an HTTP/2 connection is shared by many clients, and the header tells of one")
+	}
 	c.upstreamTLS(path+".tls", u.TLS)
 	c.positive(path+".connect_timeout", u.ConnectTimeout)
 	c.positive(path+".response_timeout", u.ResponseTimeout)

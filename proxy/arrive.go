@@ -94,15 +94,17 @@ func (c *conn1) readProxyHeader() error {
 	case wrong != nil:
 		return wrong
 	case header.Source.IsValid():
+		local := c.peer.local
 		c.peer = newPeer(l, header.Source, c.peer.shard)
+		c.peer.local = local
 	}
 	return nil
 }
 
-// remoteAddr returns the address at the other end of a connection; not a valid
-// one for a Unix socket.
-func remoteAddr(nc net.Conn) netip.AddrPort {
-	a, ok := nc.RemoteAddr().(*net.TCPAddr)
+// tcpAddr returns the address of an end of a connection; not a valid one for a
+// Unix socket.
+func tcpAddr(end net.Addr) netip.AddrPort {
+	a, ok := end.(*net.TCPAddr)
 	if !ok {
 		return netip.AddrPort{}
 	}

@@ -99,6 +99,9 @@ func (x *exchange) acquire() bool {
 		Avoid:       x.failure.at,
 	}
 	want.Key, want.HasKey = x.hashKey()
+	if x.target.Cluster.TellsOrigin() {
+		want.Origin = x.origin()
+	}
 	up, err := x.acquireWaiting(want)
 	if err == nil {
 		x.up, x.lastEndpoint = up, up.Endpoint

@@ -274,7 +274,8 @@ func (l *listener) take(nc net.Conn) {
 	srv := l.srv
 	config := l.config.Load()
 	c := &conn1{srv: srv, from: l}
-	c.peer = newPeer(config, remoteAddr(nc), srv.turn.Add(1))
+	c.peer = newPeer(config, tcpAddr(nc.RemoteAddr()), srv.turn.Add(1))
+	c.peer.local = tcpAddr(nc.LocalAddr())
 	if config.TLS != nil {
 		c.sock = sock.NewTLS(nc, tls.Server, config.TLS)
 	} else {

@@ -13,6 +13,7 @@ import (
 type peer struct {
 	listener *ListenerConfig
 	addr     netip.AddrPort // of the other end of the connection
+	local    netip.AddrPort // of this end; not valid for a Unix socket
 	tls      bool
 	// tlsVersion is what was agreed on (tls.VersionTLS12, …); 0 without TLS.
 	tlsVersion uint16

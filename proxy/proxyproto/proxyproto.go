@@ -1,5 +1,5 @@
-// Package proxyproto reads the header of the PROXY protocol, versions 1 and 2,
-// by which a balancer says whose connection it passes on (HAProxy's
+// Package proxyproto reads and writes the header of the PROXY protocol, versions 1
+// and 2, by which a balancer says whose connection it passes on (HAProxy's
 // proxy-protocol.txt). It knows no sockets: it is given what has arrived.
 package proxyproto
 

@@ -46,6 +46,8 @@ type Acquire struct {
 	// Key is what Hash chooses by, if HasKey is set.
 	Key    uint64
 	HasKey bool
+	// Origin is the client's, where Cluster.TellsOrigin; nil: the proxy itself.
+	Origin *Origin
 	// Wait waits, if MaxPending allows it, where all connections are in use,
 	// until Left is closed; nil: never.
 	Wait bool
@@ -92,12 +94,16 @@ func (e *Endpoint) take(v *view, opt *Acquire) (*Conn, error) {
 	if v.way.http2 != nil {
 		return e.openStream(v, opt.Within)
 	}
+	var from Origin
+	if opt.Origin != nil && v.way.header != NoProxyHeader {
+		from = *opt.Origin
+	}
 	if !opt.MustBeFresh {
-		if conn := e.takeIdle(v, opt.Check); conn != nil {
+		if conn := e.takeIdle(v, opt, from); conn != nil {
 			return conn, nil
 		}
 	}
-	return e.dial(v, opt.Within)
+	return e.dial(v, opt.Within, from)
 }
 
 // noteDial takes in that a dial failed. Of one that was given less time than

@@ -58,6 +58,10 @@ type Config struct {
 	HTTP2 bool
 	// TLS secures the connections, those of health checks too; nil: plain text.
 	TLS *TLSConfig
+	// ProxyProtocol is the header that tells endpoints of the client. Then a
+	// connection serves no other client than the one that it was opened for, and
+	// those of health checks are told to be the proxy's own. Not with HTTP2.
+	ProxyProtocol ProxyHeader
 	// ConnectTimeout bounds one dial, name resolution and TLS included.
 	ConnectTimeout time.Duration
 	// IdleTimeout is how long a connection may wait in the pool.
@@ -154,6 +158,9 @@ func (cfg Config) Validate() error {
 	}
 	if _, err := cfg.TLS.client(); err != nil {
 		errs = append(errs, err)
+	}
+	if cfg.HTTP2 && cfg.ProxyProtocol != NoProxyHeader {
+		errs = append(errs, errHeaderOverHTTP2)
 	}
 	for _, server := range cfg.DNSServers {
 		if _, err := netip.ParseAddrPort(server); err != nil {

@@ -18,6 +18,7 @@ type Conn struct {
 	In buffer.Buffer
 
 	way    *way    // that it was opened in
+	origin Origin  // whom it serves, where the endpoint was told
 	stream *stream // over HTTP/2; nil over HTTP/1.1
 	since  int64   // sock.Now() when it became idle
 	busy   bool    // between Acquire and Release

@@ -70,18 +70,18 @@ func (p *pool) put(c *Conn, most int) bool {
 	return true
 }
 
-// pop takes the connection used last; nil if there is none.
-func (p *pool) pop() *Conn {
+// pop takes the connection used last of those with an origin; nil if there is
+// none.
+func (p *pool) pop(of Origin) *Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last := len(p.idle) - 1
-	if last < 0 {
-		return nil
+	for i := len(p.idle) - 1; i >= 0; i-- {
+		if c := p.idle[i]; c.origin == of {
+			p.idle = slices.Delete(p.idle, i, i+1)
+			return c
+		}
 	}
-	c := p.idle[last]
-	p.idle[last] = nil
-	p.idle = p.idle[:last]
-	return c
+	return nil
 }
 
 // popBefore takes all connections that are idle since before a moment of
@@ -125,14 +125,14 @@ const checkAfter = int64(time.Second)
 
 // takeIdle returns a pooled connection that is fit for use; nil if there is
 // none.
-func (e *Endpoint) takeIdle(v *view, check bool) *Conn {
+func (e *Endpoint) takeIdle(v *view, opt *Acquire, of Origin) *Conn {
 	for {
-		c := e.pool.pop()
+		c := e.pool.pop(of)
 		if c == nil {
 			return nil
 		}
 		idle := sock.Now() - c.since
-		if c.way == v.way && idle <= int64(v.cfg.IdleTimeout) && ((!check && idle < checkAfter) || c.Quiet()) {
+		if c.way == v.way && idle <= int64(v.cfg.IdleTimeout) && ((!opt.Check && idle < checkAfter) || c.Quiet()) {
 			c.Reused, c.busy = true, true
 			return c
 		}
@@ -141,15 +141,15 @@ func (e *Endpoint) takeIdle(v *view, check bool) *Conn {
 }
 
 // dial opens a connection; left bounds the time further, unless it is 0.
-func (e *Endpoint) dial(v *view, left time.Duration) (*Conn, error) {
+func (e *Endpoint) dial(v *view, left time.Duration, from Origin) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(e.cluster.ctx, within(v.cfg.ConnectTimeout, left))
 	defer cancel()
-	opened, err := e.connect(ctx, v.way)
+	opened, err := e.connect(ctx, v.way, from)
 	if err != nil {
 		return nil, err
 	}
 	e.open.Add(1)
-	c := &Conn{Conn: opened, Endpoint: e, way: v.way, busy: true}
+	c := &Conn{Conn: opened, Endpoint: e, way: v.way, origin: from, busy: true}
 	e.opened.add(c)
 	return c, nil
 }

@@ -76,9 +76,9 @@ func (e *TLSError) Error() string { return "TLS handshake: " + e.Err.Error() }
 // Unwrap returns the library's error.
 func (e *TLSError) Unwrap() error { return e.Err }
 
-// connect opens a connection for requests, within the context's time.
-func (e *Endpoint) connect(ctx context.Context, w *way) (*sock.Conn, error) {
-	nc, err := e.cluster.dial(ctx, e.network, e.address)
+// connect opens a connection for a client's requests, within the context's time.
+func (e *Endpoint) connect(ctx context.Context, w *way, from Origin) (*sock.Conn, error) {
+	nc, err := e.reach(ctx, w, from)
 	if err != nil {
 		return nil, err
 	}
@@ -93,9 +93,10 @@ func (e *Endpoint) connect(ctx context.Context, w *way) (*sock.Conn, error) {
 	return c, nil
 }
 
-// connectPlainly is connect for those who read and write by themselves.
+// connectPlainly is connect for those who read and write by themselves, on no
+// client's behalf.
 func (e *Endpoint) connectPlainly(ctx context.Context, w *way) (net.Conn, error) {
-	nc, err := e.cluster.dial(ctx, e.network, e.address)
+	nc, err := e.reach(ctx, w, Origin{})
 	if err != nil || w.tls == nil {
 		return nc, err
 	}

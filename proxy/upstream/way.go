@@ -13,17 +13,18 @@ import (
 // way is in what a version's endpoints are spoken to. Connections remember the
 // one that they were opened in, and serve under no other.
 type way struct {
-	tls   *tls.Config      // nil: plain text
-	http2 *http2.Transport // nil: HTTP/1.1
+	tls    *tls.Config      // nil: plain text
+	http2  *http2.Transport // nil: HTTP/1.1
+	header ProxyHeader      // that comes before all else
 }
 
 // newWay returns the way that a configuration asks for: the old one, with its
 // TLS sessions, if nothing about it has changed.
 func newWay(cfg, old *Config, before *way) (*way, error) {
-	if before != nil && cfg.HTTP2 == old.HTTP2 && cfg.IdleTimeout == old.IdleTimeout && cfg.TLS.Equal(old.TLS) {
+	if before != nil && cfg.HTTP2 == old.HTTP2 && cfg.IdleTimeout == old.IdleTimeout && cfg.ProxyProtocol == old.ProxyProtocol && cfg.TLS.Equal(old.TLS) {
 		return before, nil
 	}
-	w := &way{}
+	w := &way{header: cfg.ProxyProtocol}
 	var err error
 	if w.tls, err = cfg.TLS.client(); err != nil {
 		return nil, err

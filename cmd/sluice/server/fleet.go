@@ -111,7 +111,7 @@ func (f *fleet) join(service, version string, wanted, config upstream.Config) (*
 // sameConfig tells whether two clusters are configured alike.
 func sameConfig(a, b upstream.Config) bool {
 	return slices.Equal(a.Endpoints, b.Endpoints) && slices.Equal(a.DNSServers, b.DNSServers) &&
-		a.HTTP2 == b.HTTP2 && a.TLS.Equal(b.TLS) && a.Health == b.Health && a.Outlier == b.Outlier &&
+		a.HTTP2 == b.HTTP2 && a.ProxyProtocol == b.ProxyProtocol && a.TLS.Equal(b.TLS) && a.Health == b.Health && a.Outlier == b.Outlier &&
 		a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout && a.MaxConnections == b.MaxConnections &&
 		a.MaxPending == b.MaxPending && a.PendingTimeout == b.PendingTimeout && a.Balance == b.Balance && a.SlowStart == b.SlowStart
 }

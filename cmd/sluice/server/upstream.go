@@ -15,6 +15,7 @@ func clusterConfig(service string, f *configs.Service, v *state.Version) upstrea
 		Service: service, Version: v.Name, Endpoints: v.Spec.Endpoints,
 		HTTP2:          f.Upstream.Protocol != configs.H1,
 		TLS:            upstreamTLS(f.Upstream.TLS),
+		ProxyProtocol:  proxyHeader(f.Upstream.ProxyProtocol),
 		ConnectTimeout: f.Upstream.ConnectTimeout, IdleTimeout: f.Upstream.IdleTimeout,
 		MaxConnections: f.Upstream.MaxConnections, MaxPending: f.Upstream.MaxPending, PendingTimeout: f.Upstream.PendingTimeout,
 		Balance: upstream.Balance(f.Upstream.Balance), SlowStart: f.Upstream.SlowStart, DNSServers: f.Upstream.DNS.Servers,
@@ -35,6 +36,17 @@ func upstreamTLS(t *configs.UpstreamTLS) *upstream.TLSConfig {
 		return nil
 	}
 	return &upstream.TLSConfig{CA: t.CAPEM, ServerName: t.ServerName, Cert: t.CertPEM, Key: t.KeyPEM.Bytes()}
+}
+
+// proxyHeader translates what endpoints are told by the PROXY protocol.
+func proxyHeader(h configs.ProxyHeader) upstream.ProxyHeader {
+	switch h {
+	case configs.ProxyV1:
+		return upstream.ProxyV1
+	case configs.ProxyV2:
+		return upstream.ProxyV2
+	}
+	return upstream.NoProxyHeader
 }
 
 // settings says how a service's endpoints are treated.
