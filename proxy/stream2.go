@@ -383,15 +383,25 @@ func (s *stream2) readBody() ([]byte, error) {
 			return nil, io.EOF
 		}
 		c.mu.Unlock()
-		l := s.conn.peer.listener
-		in := s.readable.wait(s.reading.begin(l, l.RequestTimeout))
-		s.reading.end(0)
+		in := s.awaitBody()
 		c.mu.Lock()
-		if !in && !s.x.grpc { // a call may be silent, within the time that the exchange gives it
+		if !in {
 			s.resetCode = h2.Cancel
 			s.fail(errBodySlow)
 		}
 	}
+}
+
+// awaitBody waits until there may be more of the body, and reports false where
+// the client takes too long. A gRPC call may be silent: the exchange gives it its
+// time, and stops the reading after that.
+func (s *stream2) awaitBody() bool {
+	if s.x.grpc {
+		return s.readable.wait(0)
+	}
+	l := s.conn.peer.listener
+	defer s.reading.end(0)
+	return s.readable.wait(s.reading.begin(l, l.RequestTimeout))
 }
 
 // bodyTrailers implements downstream.

@@ -81,8 +81,12 @@ func (a *alarm) hush() {
 	}
 }
 
-// wait waits for a ring and reports whether one came within d.
+// wait waits for a ring and reports whether one came within d; 0: any time.
 func (a *alarm) wait(d time.Duration) bool {
+	if d == 0 {
+		<-a.rings
+		return true
+	}
 	select {
 	case <-a.rings:
 		return true
