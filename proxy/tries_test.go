@@ -87,17 +87,17 @@ func TestTotalTimeout(t *testing.T) {
 	defer close(never)
 	r := newRig(t, map[string]string{"v1": held(t, never) + "," + held(t, never)}, func(r *rig) {
 		r.settings.TryTimeout = 120 * time.Millisecond
-		r.settings.TotalTimeout = 200 * time.Millisecond
-		r.settings.Retries = 10
+		r.settings.TotalTimeout = time.Second // far more than a try takes, however slow the machine
+		r.settings.Retries = 100
 	})
 	begun := time.Now()
 	if s := statuses(r.exchangeRaw(get("/", closing))); s != "504" {
 		t.Errorf("answered %s", s)
 	}
-	if took := time.Since(begun); took > 2*time.Second {
+	if took := time.Since(begun); took > 6*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if n := countsOf(r, "v1").Retries; n == 0 || n > 3 {
+	if n := countsOf(r, "v1").Retries; n == 0 || n > 10 {
 		t.Errorf("%d retries", n)
 	}
 }
