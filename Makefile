@@ -8,6 +8,7 @@ SHELL := /bin/bash
 
 GO       ?= go
 FUZZTIME ?= 5s
+SOAK     ?= 10m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # The version is set below. Asking git once more would fail builds in a
@@ -22,7 +23,7 @@ COUNTED = $(shell grep -rlE --include='*_test.go' 'AllocsPerRun|^//go:build !rac
 # Two test runs at once would only take each other's processor.
 .NOTPARALLEL:
 
-.PHONY: help build test lint race allocs fuzz h2spec demo bench flips clean need-go need-cc need-clients
+.PHONY: help build test lint race allocs fuzz h2spec soak demo bench flips clean need-go need-cc need-clients
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +31,8 @@ help: ## this list
 build: need-go ## bin/sluice, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
 
-test: lint race allocs fuzz h2spec ## everything that must pass before a commit; minutes
+test: SOAK = 1m
+test: lint race allocs fuzz h2spec soak ## everything that must pass before a commit; minutes
 
 lint: need-go ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run gofmt -w:" $$unformatted >&2; exit 1; }
@@ -49,6 +51,9 @@ fuzz: need-go ## each fuzz target for FUZZTIME (5s)
 h2spec: build ## the conformance tests of HTTP/2, in the clear and over TLS
 	$(GO) build -C scripts/h2spec/tool -o ../../../bin/h2spec github.com/summerwind/h2spec/cmd/h2spec
 	$(GO) run ./scripts/h2spec bin/sluice bin/h2spec
+
+soak: build ## all protocols under flips, deaths, reloads and upgrades for SOAK (10m)
+	$(GO) run ./e2e/soak -sluice bin/sluice -for $(SOAK)
 
 demo: build ## two services, three versions each, flipped under load; DEMO='--keep' goes on
 	bin/sluice demo $(DEMO)
