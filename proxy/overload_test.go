@@ -19,6 +19,7 @@ func TestOverload(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	b := newRecorder(t, nil)
 	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) {
+		r.options.OverloadTarget = DefaultOverloadTarget
 		r.options.Log = zap.New(core)
 		r.options.Access.Mode = AccessErrors
 		r.options.probe = func() (time.Duration, error) { return time.Duration(delay.Load()), nil }
@@ -70,6 +71,7 @@ func TestOverloadWithoutAProbe(t *testing.T) {
 	var asked atomic.Bool
 	b := newRecorder(t, nil)
 	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) {
+		r.options.OverloadTarget = DefaultOverloadTarget
 		r.options.load = func() int { return overloadFloor }
 		r.options.probe = func() (time.Duration, error) { asked.Store(true); return 0, errors.New("none") }
 	})

@@ -52,8 +52,8 @@ func newRig(t testing.TB, versions map[string]string, options ...option) *rig {
 	r.listener = ListenerConfig{Name: "test", Address: "127.0.0.1:0"}
 	r.service = routing.ServiceConfig{Name: "web", Epoch: 1}
 	r.upstream.Health.Disabled = true
-	r.upstream.ConnectTimeout = 10 * time.Second // for loaded machines
-	r.options = Options{Stats: r.stats, Access: AccessLog{Mode: AccessOff}}
+	r.upstream.ConnectTimeout = 10 * time.Second                                                // for loaded machines
+	r.options = Options{Stats: r.stats, Access: AccessLog{Mode: AccessOff}, OverloadTarget: -1} // loaded machines are no reason to refuse
 	for _, name := range slices.Sorted(maps.Keys(versions)) {
 		r.service.Versions = append(r.service.Versions, routing.VersionConfig{Name: name, Weight: 1})
 	}
