@@ -1,0 +1,130 @@
+// Command overload shows what Sluice does under more load than it can serve, and
+// under connections that only hold it up: it measures the capacity of a running
+// Sluice, offers several times that, and then less again; and it holds thousands
+// of idle and dripping connections beside ordinary ones.
+//
+//	go run ./bench/overload ./bin/sluice
+//
+// Sluice has a core to itself, which a real-time process slows down (-slow), so
+// that the other core can offer several times what it serves. Backend and the
+// clients that measure go before the load on that other core.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"sluice/bench/rig"
+)
+
+// options are what the flags choose.
+type options struct {
+	sluice   string
+	times    float64
+	slow     float64
+	wait     time.Duration
+	calm     time.Duration
+	storm    time.Duration
+	after    time.Duration
+	idle     int
+	dripping int
+	out      string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:])
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "overload:", err)
+	os.Exit(1)
+}
+
+func parseFlags(args []string) (options, error) {
+	var o options
+	f := flag.NewFlagSet("overload", flag.ContinueOnError)
+	f.Usage = func() {
+		fmt.Fprintln(f.Output(), "usage: overload [flags] SLUICE\n\nSLUICE is the path of the sluice binary.")
+		f.PrintDefaults()
+	}
+	f.Float64Var(&o.times, "times", 5, "the load, in times of the capacity")
+	f.Float64Var(&o.slow, "slow", 0.8, "share of Sluice's core that is taken from it; 0: none")
+	f.DurationVar(&o.wait, "wait", 20*time.Millisecond, "how long the backend takes for an answer")
+	f.DurationVar(&o.calm, "calm", 6*time.Second, "time at a fifth of the capacity before the load")
+	f.DurationVar(&o.storm, "storm", 8*time.Second, "time of the load")
+	f.DurationVar(&o.after, "after", 4*time.Second, "time at a fifth of the capacity after the load")
+	f.IntVar(&o.idle, "idle", 10_000, "idle connections of the second drill; 0: no such drill")
+	f.IntVar(&o.dripping, "dripping", 1000, "connections of the second drill that send a byte a second")
+	f.StringVar(&o.out, "out", "", "Markdown file for the summary; none by default")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() != 1 {
+		return o, errors.New("the path of the sluice binary is needed, after the flags: overload ./bin/sluice")
+	}
+	if o.times < 1 || o.slow < 0 || o.slow > 0.9 || o.calm < time.Second || o.storm < 2*time.Second || o.after < time.Second || o.idle < 0 || o.dripping < 0 {
+		return o, errors.New("-times is 1 or more, -slow 0 to 0.9, -calm and -after 1s or more, -storm 2s or more, -idle and -dripping not below 0")
+	}
+	var err error
+	if o.sluice, err = filepath.Abs(f.Arg(0)); err != nil {
+		return o, err
+	}
+	if _, err := os.Stat(o.sluice); err != nil {
+		return o, fmt.Errorf("%w; build it with: make build", err)
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && roles[args[0]] != nil {
+		return roles[args[0]](ctx, args[1:])
+	}
+	o, err := parseFlags(args)
+	if err != nil {
+		return err
+	}
+	if err := rig.EnsureTools(ctx, "taskset"); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "sluice-overload-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	var text strings.Builder
+	fmt.Fprintln(&text, heading(ctx, o))
+	s, err := startStage(ctx, dir, o)
+	if err == nil {
+		err = errors.Join(s.overload(ctx, &text), s.stop())
+	}
+	if err == nil && o.idle+o.dripping > 0 {
+		o.slow, o.wait = 0, 0
+		if s, err = startStage(ctx, dir, o); err == nil {
+			err = errors.Join(s.drip(ctx, &text), s.stop())
+		}
+	}
+	fmt.Print(text.String())
+	if err == nil && o.out != "" {
+		err = os.WriteFile(o.out, []byte(text.String()), 0o644)
+	}
+	return err
+}
+
+// heading says where and how it was measured.
+func heading(ctx context.Context, o options) string {
+	m := rig.ThisMachine(context.WithoutCancel(ctx))
+	return fmt.Sprintf("# Overload\n\n%s; %s, %d cores; %s; tree %s, %s; load averages before %s\n\n"+
+		"Sluice has core 0 and GOMAXPROCS=1, less %.0f%% of it that a real-time process takes; its backend answers after %v.\n"+
+		"Backend and measuring clients go before the load on core 1 (nice -20).\n",
+		time.Now().UTC().Format("2006-01-02 15:04 UTC"), m.CPU, m.Cores, m.Kernel, m.Commit, m.Go, m.Load, 100*o.slow, o.wait)
+}

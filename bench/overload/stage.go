@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/bench/rig"
+)
+
+// The cores: what is measured, and what measures it.
+const (
+	sluiceCore = 0
+	loadCore   = 1
+)
+
+// stage is a Sluice in front of a backend, ready for a drill.
+type stage struct {
+	o         options
+	dir, self string
+	address   string // of Sluice
+	sluice    *rig.Process
+	all       []*rig.Process // in the order of their start
+	count     int            // of loads, for their names
+}
+
+// startStage starts all that a drill needs, on free ports.
+func startStage(ctx context.Context, dir string, o options) (*stage, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	free, err := rig.FreeAddresses(3)
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{o: o, dir: dir, self: self, address: free[0]}
+	file := filepath.Join(dir, "sluice.yaml")
+	text := fmt.Sprintf("listeners: [{name: edge, address: %q}]\nadmin: {address: %q}\nstate: {backend: memory}\n"+
+		"log: {level: warn, access: {mode: errors}}\nservices: {web: {versions: {v1: {endpoints: [%q], weight: 1}}}}\n", free[0], free[1], free[2])
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return nil, err
+	}
+	first := []string{"nice", "-n", "-20"}
+	_, err = s.start("backend", loadCore, append(first, self, "backend", free[2], o.wait.String())...)
+	if err == nil {
+		s.sluice, err = s.start("sluice", sluiceCore, append(first, "env", "GOMAXPROCS=1", o.sluice, "serve", "-c", file)...)
+	}
+	if err == nil {
+		err = s.sluice.AwaitReady(ctx, 15*time.Second, func() error {
+			a, err := rig.GetOnce(s.address, "/", "", time.Second)
+			if err == nil && a.Status != 200 {
+				err = fmt.Errorf("answer %d", a.Status)
+			}
+			return err
+		})
+	}
+	if err == nil && o.slow > 0 {
+		_, err = s.start("brake", sluiceCore, self, "brake", strconv.FormatFloat(o.slow, 'f', -1, 64))
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+func (s *stage) start(name string, core int, argv ...string) (*rig.Process, error) {
+	p, err := rig.Start(name, s.dir, core, argv...)
+	if err == nil {
+		s.all = append(s.all, p)
+	}
+	return p, err
+}
+
+// stop ends all, the last first.
+func (s *stage) stop() error {
+	var errs []error
+	for i := len(s.all) - 1; i >= 0; i-- {
+		errs = append(errs, s.all[i].Stop())
+	}
+	return errors.Join(errs...)
+}
+
+// begin starts a load in a process of its own; urgent ones measure, and go
+// before all others.
+func (s *stage) begin(l load, urgent bool) (wait func(context.Context) (result, error), err error) {
+	s.count++
+	name := fmt.Sprintf("load-%d", s.count)
+	what, err := json.Marshal(l)
+	if err != nil {
+		return nil, err
+	}
+	argv := []string{s.self, "load", string(what)}
+	if urgent {
+		argv = append([]string{"nice", "-n", "-20"}, argv...)
+	}
+	p, err := s.start(name, loadCore, argv...)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (r result, err error) {
+		select {
+		case <-p.Ended():
+		case <-ctx.Done():
+			return r, ctx.Err()
+		}
+		out, err := os.ReadFile(filepath.Join(s.dir, name+".log"))
+		if err == nil {
+			err = json.Unmarshal(out, &r)
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w; its output: %.500s", name, err, out)
+		}
+		return r, err
+	}, nil
+}
+
+// peak returns the most memory, in MiB, that Sluice has had in RAM since the
+// start.
+func (s *stage) peak() (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.sluice.PID))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	fields := strings.Fields(rest)
+	if len(fields) == 0 {
+		return 0, errors.New("the kernel does not tell VmHWM")
+	}
+	kb, err := strconv.Atoi(fields[0])
+	return float64(kb) / 1024, err
+}
