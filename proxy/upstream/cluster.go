@@ -204,21 +204,33 @@ func (c *Cluster) remove(e *Endpoint) *Endpoint {
 // publish lets requests see a view, with its usable endpoints worked out anew.
 // The caller holds mu.
 func (c *Cluster) publish(next *view) {
-	next.usable, next.healthy = nil, 0
-	for _, e := range next.all {
-		if !e.usable() {
-			continue
-		}
-		next.healthy++
-		switch {
-		case len(next.usable) == 0 || e.tier == next.usable[0].tier:
-			next.usable = append(next.usable, e)
-		case e.tier < next.usable[0].tier:
-			next.usable = []*Endpoint{e}
-		}
+	next.healthy = next.choose((*Endpoint).usable)
+	if next.healthy == 0 {
+		// Those that are up are all ejected, since the others went down after
+		// that. An endpoint that fails some requests is better than none.
+		next.choose(func(e *Endpoint) bool { return !e.health.down })
 	}
 	next.uneven = newUneven(next.usable, next.cfg.SlowStart, c.now())
 	c.view.Store(next)
+}
+
+// choose makes the endpoints usable that are fit and in the first tier that has
+// any. It returns how many are fit.
+func (v *view) choose(fit func(*Endpoint) bool) (count int) {
+	v.usable = nil
+	for _, e := range v.all {
+		if !fit(e) {
+			continue
+		}
+		count++
+		switch {
+		case len(v.usable) == 0 || e.tier == v.usable[0].tier:
+			v.usable = append(v.usable, e)
+		case e.tier < v.usable[0].tier:
+			v.usable = []*Endpoint{e}
+		}
+	}
+	return count
 }
 
 // refresh publishes the same configuration after an endpoint changed. The

@@ -282,3 +282,34 @@ func openFiles(t *testing.T) int {
 	}
 	return len(entries)
 }
+
+// An endpoint that was ejected serves again at once when no other is up.
+func TestAnEjectedEndpointIsBetterThanNone(t *testing.T) {
+	a, b := serveTCP(t), serveTCP(t)
+	cfg := quietly(a, b)
+	cfg.Outlier.Base = time.Hour
+	c := start(t, cfg, Deps{})
+	first, second := c.view.Load().all[0], c.view.Load().all[1]
+	for range DefaultConsecutive {
+		acquire(t, c, Acquire{Avoid: second}).Release(Failed)
+	}
+	for range DefaultFall {
+		c.checked(t.Context(), second, errors.New("no answer"))
+	}
+	if healthy, _ := c.Counts(); healthy != 0 || !c.Usable() {
+		t.Fatalf("%d healthy, usable: %v", healthy, c.Usable())
+	}
+	conn := acquire(t, c, Acquire{})
+	if conn.Endpoint != first {
+		t.Errorf("%s serves, which is down", conn.Endpoint.Address)
+	}
+	conn.Release(Reusable)
+	for range DefaultRise {
+		c.checked(t.Context(), second, nil)
+	}
+	conn = acquire(t, c, Acquire{})
+	defer conn.Release(Reusable)
+	if conn.Endpoint != second {
+		t.Error("the ejection does not hold any more, though another endpoint is up")
+	}
+}
