@@ -122,6 +122,42 @@ func TestTheOtherIsWaitedForWhenOneFails(t *testing.T) {
 	}
 }
 
+// TestAHedgeThatDialsHoldsNobodyUp: the first endpoint's answer goes to the client
+// while the second is still being connected to.
+func TestAHedgeThatDialsHoldsNobodyUp(t *testing.T) {
+	dialling := make(chan bool)
+	addr := backend(t, func(http.ResponseWriter, *http.Request) { <-dialling })
+	r := newRig(t, map[string]string{"v1": ""}, hedged(time.Millisecond))
+	r.clusters["v1"].Close()
+	ended := make(chan bool)
+	var err error
+	r.clusters["v1"], err = upstream.New(upstream.Config{
+		Service: "web", Version: "v1", Endpoints: []string{addr, "127.0.0.1:1"}, Balance: upstream.RoundRobin,
+		ConnectTimeout: time.Minute, Health: upstream.HealthConfig{Disabled: true},
+	}, upstream.Deps{Dial: func(ctx context.Context, network, to string) (net.Conn, error) {
+		if to == addr {
+			return new(net.Dialer).DialContext(ctx, network, to)
+		}
+		close(dialling)
+		<-ctx.Done()
+		close(ended)
+		return nil, ctx.Err()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.srv.Swap(r.table())
+	if s := statuses(r.exchangeRaw(get("/", closing))); s != "200" {
+		t.Errorf("answered %s", s)
+	}
+	r.clusters["v1"].Abort()
+	<-ended
+	r.settled()
+	if n := r.of("v1").Hedges; n != 0 {
+		t.Errorf("%d hedges, of which nobody was asked", n)
+	}
+}
+
 // TestWhatIsNotHedged: what is not safe, has a body or changes the protocol, and
 // what there is nobody else for.
 func TestWhatIsNotHedged(t *testing.T) {
