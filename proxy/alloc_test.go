@@ -132,7 +132,7 @@ func TestRequestsAllocateNothing(t *testing.T) {
 	}
 }
 
-// allocsPerRequest counts what this whole process allocates over 2,000
+// allocsPerRequest counts what this whole process allocates over 1,000
 // requests, after some to warm up. The least of up to three counts is what the
 // requests cost; the rest is the runtime's.
 func allocsPerRequest(t testing.TB, a *asker) float64 {
@@ -141,7 +141,7 @@ func allocsPerRequest(t testing.TB, a *asker) float64 {
 
 // allocsPerAsk is allocsPerRequest for any client.
 func allocsPerAsk(t testing.TB, ask func()) float64 {
-	const requests = 2000
+	const requests = 1000
 	for range requests / 4 {
 		ask()
 	}

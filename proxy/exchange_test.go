@@ -153,6 +153,7 @@ func TestTrailersBothWays(t *testing.T) {
 }
 
 func TestHalfCloseAfterTheRequest(t *testing.T) {
+	t.Parallel()
 	b := newRecorder(t, nil)
 	r := newRig(t, map[string]string{"v1": b.addr})
 	for _, request := range []string{get("/a"), get("/a") + get("/b"), post("hello", "Content-Length: 5"), post("5\r\nhello\r\n0\r\n\r\n", "Transfer-Encoding: chunked")} {

@@ -335,6 +335,7 @@ func TestProxyKeepsTheDeadlineOfACall(t *testing.T) {
 
 // A call without a deadline is not cut by the time that other responses have.
 func TestResponseTimeoutSparesCalls(t *testing.T) {
+	t.Parallel()
 	server := callServer(t, "v1")
 	server.do = func(s grpc.ServerStream) error {
 		in := new(note)

@@ -98,13 +98,17 @@ func TestAbuseEndsTheConnection(t *testing.T) {
 // TestAnswersThatNobodyReads: what the client makes the server say is bounded
 // where the client does not listen.
 func TestAnswersThatNobodyReads(t *testing.T) {
+	t.Parallel()
 	b := newRecorder(t, always("HTTP/1.1 200 OK\r\nContent-Length: 600000\r\n\r\n"+strings.Repeat("x", 600_000)))
-	r := newRig(t, map[string]string{"v1": b.addr}, h2c, func(r *rig) { r.listener.BodyTimeout = 20 * short })
+	r := newRig(t, map[string]string{"v1": b.addr}, h2c)
 	nc := r.dial()
-	nc.(*net.TCPConn).SetReadBuffer(4 << 10) // or the kernel takes megabytes on the client's behalf
+	// The kernel shall take little on either side's behalf: it takes megabytes
+	// else, and some more whenever it has found room for them.
+	nc.(*net.TCPConn).SetReadBuffer(4 << 10)
 	c := speak2(t, nc, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
+	r.onlyConn2().sock.NetConn().(*net.TCPConn).SetWriteBuffer(4 << 10)
 	c.WriteWindowUpdate(0, 1<<30)
-	for i := range 200 { // fills the socket, and the queue
+	for i := range 20 { // fills the socket, and the queue
 		c.request(uint32(2*i+1), true, "GET", "/")
 	}
 	same, since := 0, int64(0) // the write under way is still that of so many looks ago
@@ -188,6 +192,7 @@ func TestHeadersThatAreTooLong(t *testing.T) {
 
 // TestAClientThatNeverOpensItsWindow: the stream ends, the connection doesn't.
 func TestAClientThatNeverOpensItsWindow(t *testing.T) {
+	t.Parallel()
 	b := newRecorder(t, nil)
 	r := newRig(t, map[string]string{"v1": b.addr}, h2c, func(r *rig) { r.listener.BodyTimeout = short })
 	c := r.dial2(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
@@ -268,6 +273,7 @@ func TestStreamsBeyondTheLimitAreRefused(t *testing.T) {
 
 // TestHeadsThatTrickleIn end with their time, frames and blocks alike.
 func TestHeadsThatTrickleIn(t *testing.T) {
+	t.Parallel()
 	b := newRecorder(t, nil)
 	r := newRig(t, map[string]string{"v1": b.addr}, h2c, func(r *rig) { r.listener.HeadTimeout = short })
 	for name, begin := range map[string]func(c *frames2){

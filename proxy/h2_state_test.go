@@ -365,6 +365,7 @@ func TestStreamsTakeTurns(t *testing.T) {
 
 // TestBodyTimesOverHTTP2: a body that stops coming ends its stream.
 func TestBodyTimesOverHTTP2(t *testing.T) {
+	t.Parallel()
 	b := newRecorder(t, nil)
 	r := newRig(t, map[string]string{"v1": b.addr}, h2c, func(r *rig) { r.listener.BodyTimeout = short })
 	c := r.dial2()
@@ -412,6 +413,7 @@ func TestIdleHTTP2ConnectionsEnd(t *testing.T) {
 
 // TestStoppingOverHTTP2: what is under way, and what was on its way, is served.
 func TestStoppingOverHTTP2(t *testing.T) {
+	t.Parallel()
 	b, letGo := heldBackend(t)
 	r := newRig(t, map[string]string{"v1": b.addr}, h2c)
 	c := r.dial2()
@@ -437,6 +439,7 @@ func TestStoppingOverHTTP2(t *testing.T) {
 // TestStoppingIdleHTTP2Connections: one whose client says nothing ends by
 // itself.
 func TestStoppingIdleHTTP2Connections(t *testing.T) {
+	t.Parallel()
 	b := newRecorder(t, nil)
 	r := newRig(t, map[string]string{"v1": b.addr}, h2c)
 	silent, polite := r.dial2(), r.dial2()

@@ -129,6 +129,7 @@ func TestTunnelsOverHTTP2End(t *testing.T) {
 
 // TestATunnelOverHTTP2ThatStandsStill ends after its idle time.
 func TestATunnelOverHTTP2ThatStandsStill(t *testing.T) {
+	t.Parallel()
 	b := upgradeBackend(t, echoFrames)
 	r := newRig(t, map[string]string{"v1": b.addr}, h2c, func(r *rig) { r.settings.TunnelIdle = short })
 	c := r.dial2()

@@ -23,6 +23,7 @@ func (r *rig) handshakeFailures(n uint64) {
 }
 
 func TestAHandshakeThatStallsEnds(t *testing.T) {
+	t.Parallel()
 	server, _ := tlsConfigs(t)
 	r := newRig(t, nil, func(r *rig) { r.listener.TLS, r.listener.HeadTimeout = server, 100*time.Millisecond })
 	for _, begun := range []string{"", "\x16\x03\x01\x02\x00\x01\x00"} {

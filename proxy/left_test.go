@@ -110,6 +110,7 @@ func TestAClientThatStaysIsLeftAlone(t *testing.T) {
 // TestATunnelHalfClosedIsNoClientThatLeft: in a tunnel each direction ends by
 // itself.
 func TestATunnelHalfClosedIsNoClientThatLeft(t *testing.T) {
+	t.Parallel()
 	b := webSocketBackend(t, func(c net.Conn) {
 		io.Copy(io.Discard, c)
 		<-time.After(2500 * time.Millisecond)

@@ -273,6 +273,7 @@ func TestResponseTimeout(t *testing.T) {
 // TestInterimResponsesDontRenewTheTimeout: an endpoint can't hold a client for
 // ever by saying that it will be soon.
 func TestInterimResponsesDontRenewTheTimeout(t *testing.T) {
+	t.Parallel()
 	b := newRecorder(t, nil)
 	b.answer = func(c net.Conn, m *message) bool {
 		for range 50 {
@@ -292,6 +293,7 @@ func TestInterimResponsesDontRenewTheTimeout(t *testing.T) {
 
 // TestResponseBodyThatStalls is cut off.
 func TestResponseBodyThatStalls(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{10, 1 << 20} {
 		b := newRecorder(t, nil)
 		b.answer = func(c net.Conn, m *message) bool {

@@ -3,11 +3,13 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"flag"
 	"io"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +22,13 @@ import (
 	"sluice/stats"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() == "" && !slices.ContainsFunc(os.Args, func(arg string) bool { return strings.Contains(arg, "test.parallel") }) {
+		flag.Set("test.parallel", "16") // what runs side by side here waits more than it works
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // rig is a proxy over real sockets: one service "web" whose versions lead to
 // the given addresses, separated by commas where a version has several.

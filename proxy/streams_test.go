@@ -53,6 +53,7 @@ func sent(got chan []byte, first string) func(net.Conn) {
 // TestWebSocketsAreClosedAtAFlip: both ends are told, each in its way, and the
 // tunnel is counted as gone.
 func TestWebSocketsAreClosedAtAFlip(t *testing.T) {
+	t.Parallel()
 	got := make(chan []byte, 1)
 	b := webSocketBackend(t, func(c net.Conn) {
 		readFrame(c)
@@ -155,6 +156,7 @@ func TestOtherTunnelsAreCut(t *testing.T) {
 // TestResponsesThatLastAreCut: events stop in a way that no client takes for a
 // whole response; what has a length is finished.
 func TestResponsesThatLastAreCut(t *testing.T) {
+	t.Parallel()
 	finish := make(chan bool)
 	b := newRecorder(t, nil)
 	b.answer = func(c net.Conn, m *message) bool {
@@ -207,6 +209,7 @@ func TestWhatBeganLaterStays(t *testing.T) {
 
 // TestJitterSpreadsTheClosing: clients are not all sent away at once.
 func TestJitterSpreadsTheClosing(t *testing.T) {
+	t.Parallel()
 	b := webSocketBackend(t, echoFrames)
 	r := newRig(t, map[string]string{"v1": b.addr})
 	const n, jitter = 20, 400 * time.Millisecond
@@ -234,6 +237,7 @@ func TestJitterSpreadsTheClosing(t *testing.T) {
 }
 
 func TestTunnelLimits(t *testing.T) {
+	t.Parallel()
 	b := webSocketBackend(t, echoFrames)
 	for name, settings := range map[string]Settings{
 		"idle":  {TunnelIdle: 200 * time.Millisecond},
@@ -311,6 +315,7 @@ func TestClosingRacesWithTheEnd(t *testing.T) {
 // TestStreamsOverHTTP2: a client whose stream is closed is told to open another
 // connection.
 func TestStreamsOverHTTP2(t *testing.T) {
+	t.Parallel()
 	b := newRecorder(t, nil)
 	b.answer = func(c net.Conn, m *message) bool {
 		if m.target != "/events" {
@@ -392,6 +397,7 @@ func TestInsteadOverHTTP2(t *testing.T) {
 // TestTunnelsEndBeforeTheServer: a server that stops closes in good order what
 // would not end by itself, and nothing is left to be cut off.
 func TestTunnelsEndBeforeTheServer(t *testing.T) {
+	t.Parallel()
 	b := webSocketBackend(t, echoFrames)
 	r := newRig(t, map[string]string{"v1": b.addr})
 	var all []net.Conn

@@ -257,6 +257,7 @@ func TestTunnelsCloseOneWayAtATime(t *testing.T) {
 
 // TestATunnelThatStandsStillEnds, and one whose client was reset does at once.
 func TestATunnelThatStandsStillEnds(t *testing.T) {
+	t.Parallel()
 	b := webSocketBackend(t, echoFrames)
 	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) { r.settings.TunnelIdle = short })
 	c := r.dial()
@@ -276,6 +277,7 @@ func TestATunnelThatStandsStillEnds(t *testing.T) {
 
 // TestTunnelsAreCutOffWhenTheTimeToStopIsOver.
 func TestTunnelsAreCutOffWhenTheTimeToStopIsOver(t *testing.T) {
+	t.Parallel()
 	b := webSocketBackend(t, echoFrames)
 	r := newRig(t, map[string]string{"v1": b.addr})
 	c := r.dial()
