@@ -91,17 +91,21 @@ func (x *exchange) attempt() attemptResult {
 	return attemptDone
 }
 
-// acquire takes a connection to an endpoint of the version.
-func (x *exchange) acquire() bool {
-	want := upstream.Acquire{
-		MustBeFresh: x.failure.kind == faultStale || x.failure.kind == faultSpoiled,
-		Check:       x.streamed, // others are looked at by Exchange
-		Avoid:       x.failure.at,
-	}
+// wanted says what connection serves the request, of all tries alike.
+func (x *exchange) wanted() (want upstream.Acquire) {
 	want.Key, want.HasKey = x.hashKey()
 	if x.target.Cluster.TellsOrigin() {
 		want.Origin = x.origin()
 	}
+	return want
+}
+
+// acquire takes a connection to an endpoint of the version.
+func (x *exchange) acquire() bool {
+	want := x.wanted()
+	want.MustBeFresh = x.failure.kind == faultStale || x.failure.kind == faultSpoiled
+	want.Check = x.streamed // others are looked at by Exchange
+	want.Avoid = x.failure.at
 	up, err := x.acquireWaiting(want)
 	if err == nil {
 		x.up, x.lastEndpoint = up, up.Endpoint

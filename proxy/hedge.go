@@ -134,8 +134,8 @@ func (h *hedge) begin() ([]byte, upstream.Acquire) {
 		return nil, upstream.Acquire{}
 	}
 	h.started = true
-	want := upstream.Acquire{Check: true, Avoid: x.up.Endpoint, Within: x.tryTime()}
-	want.Key, want.HasKey = x.hashKey()
+	want := x.wanted()
+	want.Check, want.Avoid, want.Within = true, x.up.Endpoint, x.tryTime()
 	return bytes.Clone(x.head), want
 }
 

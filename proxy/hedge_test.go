@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -119,6 +120,26 @@ func TestTheOtherIsWaitedForWhenOneFails(t *testing.T) {
 		if s := r.of("v1"); s.Hedges != 1 || s.Retries != 0 {
 			t.Errorf("%v: %d hedges, %d retries", test.fail, s.Hedges, s.Retries)
 		}
+	}
+}
+
+// TestAHedgeTellsOfTheClient too, where endpoints are told.
+func TestAHedgeTellsOfTheClient(t *testing.T) {
+	var asked atomic.Int32
+	first := func(r *http.Request) {
+		if asked.Add(1) == 1 {
+			<-r.Context().Done()
+		}
+	}
+	r := newRig(t, map[string]string{"v1": toldBackend(t, first) + "," + toldBackend(t, first)}, hedged(time.Millisecond), func(r *rig) {
+		r.upstream.ProxyProtocol = upstream.ProxyV2
+	})
+	c := r.dial()
+	if got, want := ask(t, c, bufio.NewReader(c)), fmt.Sprintf("%s to %s", c.LocalAddr(), c.RemoteAddr()); got != want {
+		t.Errorf("told of %s, want %s", got, want)
+	}
+	if s := r.of("v1"); s.HedgesWon != 1 {
+		t.Errorf("%d hedges won", s.HedgesWon)
 	}
 }
 

@@ -18,12 +18,15 @@ import (
 
 // toldBackend starts an HTTP server that must be told whose connection it gets,
 // and answers with that.
-func toldBackend(t *testing.T) string {
+func toldBackend(t *testing.T, before ...func(*http.Request)) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, f := range before {
+			f(r)
+		}
 		fmt.Fprintf(w, "%s to %s", r.RemoteAddr, r.Context().Value(http.LocalAddrContextKey))
 	})}
 	done := make(chan struct{})
