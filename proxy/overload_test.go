@@ -58,6 +58,7 @@ func TestOverload(t *testing.T) {
 		}
 		load.Store(overloadFloor)
 	}
+	eventually(t, "the log tells of both ends", func() bool { return logs.FilterMessageSnippet("overload is over").Len() == 2 })
 	if r.stats.Edge().Shed < 10 || logs.FilterMessageSnippet("overload: ").Len() != 2 || logs.FilterMessageSnippet("overload is over").Len() != 2 {
 		t.Errorf("counted %+v, logged %v", r.stats.Edge(), logs.All())
 	}
