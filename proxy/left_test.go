@@ -37,6 +37,7 @@ func soon(t *testing.T, what string, c chan bool) {
 // TestAClientThatLeavesIsNoticed: whether it waits for the head of an answer or
 // for more of a body, over TLS too, the endpoint hears of it.
 func TestAClientThatLeavesIsNoticed(t *testing.T) {
+	t.Parallel()
 	events := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
 	for name, test := range map[string]struct {
 		says, request string
@@ -78,6 +79,7 @@ func TestAClientThatLeavesIsNoticed(t *testing.T) {
 // TestAClientThatStaysIsLeftAlone: an answer that takes its time, a request that
 // waits behind it, and a body that came with the end of the stream.
 func TestAClientThatStaysIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	const late = 2500 * time.Millisecond // two looks, and half a second
 	b := newRecorder(t, func(c net.Conn, m *message) bool {
 		<-time.After(late)
