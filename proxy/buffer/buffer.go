@@ -5,7 +5,7 @@ package buffer
 
 import "sync"
 
-// Sizes of the two kinds of memory in the pools, in bytes. A head begins in a
+// Sizes of the kinds of memory in the pools, in bytes. A head begins in a
 // small one; a head that outgrows it, and a long body, move to a large one.
 // Large is also the longest head that a Buffer can hold.
 const (
@@ -13,9 +13,14 @@ const (
 	Large = 64 << 10
 )
 
+// rest is the memory of a few bytes that wait for more to come: the head of a
+// client that sends it by drips would hold sixteen times that.
+const rest = 1 << 10
+
 var (
 	smallPool = sync.Pool{New: func() any { return new([Small]byte) }}
 	largePool = sync.Pool{New: func() any { return new([Large]byte) }}
+	restPool  = sync.Pool{New: func() any { return new([rest]byte) }}
 )
 
 // Buffer holds bytes that were read and are not consumed yet. The zero value
@@ -103,6 +108,8 @@ func (b *Buffer) makeRoom() {
 		return
 	}
 	switch {
+	case len(b.mem) < Small && b.held == 0:
+		b.moveTo(smallPool.Get().(*[Small]byte)[:])
 	case len(b.mem) < Large || b.held > 0:
 		b.moveTo(largePool.Get().(*[Large]byte)[:])
 	case b.r > 0:
@@ -127,11 +134,15 @@ func (b *Buffer) moveTo(mem []byte) {
 }
 
 // Release gives the memory back to the pool if nothing in it is unread or
-// held.
+// held. A few unread bytes go to memory of their size.
 func (b *Buffer) Release() {
-	if b.mem != nil && b.w == 0 && b.old == nil {
+	switch {
+	case b.mem == nil || b.old != nil || b.held > 0:
+	case b.w == 0:
 		put(b.mem)
 		b.mem = nil
+	case b.w-b.r <= rest && len(b.mem) > rest:
+		b.moveTo(restPool.Get().(*[rest]byte)[:])
 	}
 }
 
@@ -144,6 +155,8 @@ func (b *Buffer) Free() {
 
 func put(mem []byte) {
 	switch len(mem) {
+	case rest:
+		restPool.Put((*[rest]byte)(mem))
 	case Small:
 		smallPool.Put((*[Small]byte)(mem))
 	case Large:

@@ -53,6 +53,27 @@ func TestReleaseOnlyWhenEmpty(t *testing.T) {
 	}
 }
 
+// TestAFewBytesThatWait hold memory of their size until more come.
+func TestAFewBytesThatWait(t *testing.T) {
+	for _, n := range []int{1, rest, rest + 1} {
+		var b Buffer
+		p := pattern(n)
+		write(&b, []byte("before"))
+		write(&b, p)
+		b.Consume(len("before"))
+		b.Release()
+		if want := map[bool]int{true: rest, false: Small}[n <= rest]; len(b.mem) != want {
+			t.Errorf("%d bytes hold %d, want %d", n, len(b.mem), want)
+		}
+		scribble()
+		write(&b, p)
+		if !bytes.Equal(b.Bytes(), append(p, p...)) || len(b.mem) != Small {
+			t.Errorf("%d bytes and as many again: %d in memory of %d", n, b.Len(), len(b.mem))
+		}
+		b.Free()
+	}
+}
+
 func TestGrowsToLargeAndNoFurther(t *testing.T) {
 	var b Buffer
 	defer b.Free()
@@ -173,7 +194,11 @@ func TestLikeModel(t *testing.T) {
 // scribble takes memory from the pools, writes over it and gives it back, as
 // another connection would.
 func scribble() {
-	var small, large Buffer
+	var small, large, few Buffer
+	write(&few, []byte("few"))
+	few.Release()
+	clear(few.mem)
+	few.Free()
 	clear(small.Space())
 	large.Grow()
 	clear(large.Space())
@@ -192,6 +217,9 @@ func TestNoAllocations(t *testing.T) {
 		b.Hold(len(data))
 		b.Drop()
 		b.Release()
+		write(&b, data) // a head that comes in pieces
+		b.Release()
+		b.Free()
 	})
 	if n != 0 {
 		t.Errorf("%v allocations, want 0", n)
