@@ -64,7 +64,7 @@ bench: build ## Sluice beside haproxy, nginx and caddy; BENCH='-quick' takes 4 m
 flips: build ## 1,000 flips in 60 s under load, every request accounted for
 	$(GO) run ./bench/flips $(FLIPS) ./bin/sluice
 
-overload: build ## 5 times the load that Sluice can serve; 10,000 idle and 1,000 dripping connections
+overload: build ## 5 times the load that the endpoints can serve; 10,000 idle and 1,000 dripping connections
 	$(GO) run ./bench/overload $(OVERLOAD) ./bin/sluice
 
 clean: ## remove what was built

@@ -10,70 +10,87 @@ import (
 	"sluice/bench/rig"
 )
 
-// Bounds of the load's connections: refused requests are held for a tenth of a
-// second, so the rate asks for many.
+// shape is how a drill of overload loads Sluice.
+type shape struct {
+	bottleneck   string
+	closedLoop   int     // connections that find the capacity; few enough that nothing is shed
+	connections  float64 // of the load, for each request a second
+	measuring    int     // connections that measure
+	calmShare    float64 // of the capacity, that is asked besides those
+	measuredRate float64
+}
+
+// The two bottlenecks. The load's connections are as many as it needs where
+// refusals come at once, and where they are held for a tenth of a second.
+var (
+	byEndpoints = shape{"the endpoints", maxToEndpoints + maxPending/2, 0.25, 200, 0, 400}
+	byCPU       = shape{"Sluice's core", 200, 0.16, 100, 0.2, 300}
+)
+
 const (
-	leastConnections = 512
-	mostConnections  = 8000
-	measuring        = 100 // connections that measure
-	measuringRate    = 300
-	closedLoop       = 200             // connections that find the capacity: below where anything is shed
-	lead             = 4 * time.Second // for opening connections
+	mostConnections = 8000
+	lead            = 4 * time.Second // for opening connections
 )
 
 // overload measures the capacity, and what happens above it.
-func (s *stage) overload(ctx context.Context, w io.Writer) error {
-	capacity, err := s.capacity(ctx)
+func (s *stage) overload(ctx context.Context, w io.Writer, sh shape) error {
+	capacity, err := s.capacity(ctx, sh.closedLoop)
 	if err != nil {
 		return err
 	}
 	o, at := s.o, time.Now().Add(lead)
-	rate := capacity * o.times
-	connections := min(max(int(rate*0.16), leastConnections), mostConnections)
-	storm, err := s.begin(load{Address: s.address, Connections: connections, Rate: rate, At: at.Add(o.calm), For: o.storm, Hold: o.after}, false)
-	if err != nil {
-		return err
-	}
+	begins, ends := at.Add(o.calm), at.Add(o.calm+o.storm)
 	all := o.calm + o.storm + o.after
-	base, err := s.begin(load{Address: s.address, Connections: 64, Rate: capacity / 5, At: at, For: all}, false)
+	base := sh.measuredRate + capacity*sh.calmShare
+	rate := capacity*o.times - base
+	connections := min(max(int(rate*sh.connections), 512), mostConnections)
+	var waits [3]func(context.Context) (result, error)
+	for i, l := range []load{
+		{Address: s.address, Connections: connections, Rate: rate, At: begins, For: o.storm, Hold: o.after, Keep: true},
+		{Address: s.address, Connections: sh.measuring, Rate: sh.measuredRate, At: at, For: all, Keep: true},
+		{Address: s.address, Connections: 64, Rate: capacity * sh.calmShare, At: at, For: all, Keep: true},
+	} {
+		if l.Rate > 0 {
+			if waits[i], err = s.begin(l, i == 1); err != nil {
+				return err
+			}
+		}
+	}
+	used, err := s.cpuBetween(ctx, begins, ends)
 	if err != nil {
 		return err
 	}
-	measured, err := s.begin(load{Address: s.address, Connections: measuring, Rate: measuringRate, At: at, For: all, Keep: true}, true)
-	if err != nil {
-		return err
-	}
-	used, err := s.cpuBetween(ctx, at.Add(o.calm), at.Add(o.calm+o.storm))
-	if err != nil {
-		return err
-	}
-	m, err := measured(ctx)
-	if err != nil {
-		return err
-	}
-	b, err := base(ctx)
-	if err != nil {
-		return err
-	}
-	f, err := storm(ctx)
-	if err != nil {
-		return err
+	var results [3]result
+	for i, wait := range waits {
+		if wait == nil {
+			continue
+		}
+		if results[i], err = wait(ctx); err != nil {
+			return err
+		}
 	}
 	peak, err := s.peak()
 	if err != nil {
 		return err
 	}
-	offered := float64(f.OK+f.Shed+f.Other) / o.storm.Seconds()
-	begins, ends := at.Add(o.calm), at.Add(o.calm+o.storm)
-	calm, stormy := m.between(at.Add(time.Second), begins), m.between(begins, ends)
+	storm, m := &results[0], &results[1]
+	seconds := o.storm.Seconds()
+	var sum answers
+	for _, r := range results {
+		sum = sum.plus(r.answers(begins, ends))
+	}
+	offered := float64(sum.ok+sum.shed+sum.other) / seconds
+	calm, stormy, others := m.between(at.Add(time.Second), begins), m.between(begins, ends), storm.between(begins, ends)
 	settled := m.between(begins.Add(time.Second), ends)
-	fmt.Fprintf(w, "## %.0f times the capacity\n\n", o.times)
-	fmt.Fprintf(w, "- capacity: %.0f requests/s (%d connections that ask again at once)\n", capacity, closedLoop)
-	fmt.Fprintf(w, "- load: %.0f requests/s were due on %d connections for %v, %.0f were sent (%.1f times the capacity)\n", rate, connections, o.storm, offered, offered/capacity)
-	fmt.Fprintf(w, "- of the load: %d accepted (%.0f/s), %d shed, %d others, %d broken connections %s\n", f.OK, float64(f.OK)/o.storm.Seconds(), f.Shed, f.Other, f.Errors+b.Errors+m.Errors, f.FirstError)
-	fmt.Fprintf(w, "- accepted, unloaded (a fifth of the capacity): %v, %d shed\n", calm, m.shed(at.Add(time.Second), begins))
-	fmt.Fprintf(w, "- accepted, under load: %v, p99 %.1f times the unloaded\n", stormy, stormy.over(calm))
-	fmt.Fprintf(w, "- the same without its first second: %v, p99 %.1f times the unloaded (the goal is 3)\n", settled, settled.over(calm))
+	fmt.Fprintf(w, "## %.0f times the capacity of %s\n\n", o.times, sh.bottleneck)
+	fmt.Fprintf(w, "- capacity: %.0f requests/s (%d connections that ask again at once)\n", capacity, sh.closedLoop)
+	fmt.Fprintf(w, "- load: %.0f requests/s were due on %d connections for %v; sent: %.0f, %.2f times the capacity\n", rate+base, connections+sh.measuring, o.storm, offered, offered/capacity)
+	fmt.Fprintf(w, "- under load: %.0f/s accepted, %.0f/s refused with 503, %d other answers, %d broken connections %s\n", float64(sum.ok)/seconds,
+		float64(sum.shed)/seconds, sum.other, storm.Errors+m.Errors+results[2].Errors, storm.FirstError+m.FirstError)
+	fmt.Fprintf(w, "- accepted, unloaded (%.0f/s): %v, %d of them refused\n", base, calm, m.answers(at.Add(time.Second), begins).shed)
+	fmt.Fprintf(w, "- accepted, under load: %v, p99 %.1f times the unloaded (the goal is 3)\n", stormy, stormy.over(calm))
+	fmt.Fprintf(w, "- the same without the first second: %v, p99 %.1f times the unloaded\n", settled, settled.over(calm))
+	fmt.Fprintf(w, "- accepted of the load itself, as its busy core sees it: %v, p99 %.1f times the unloaded\n", others, others.over(calm))
 	fmt.Fprintf(w, "- last 503 after the end of the load: %v (the goal is 1s)\n", m.lastShed(ends).Round(time.Millisecond))
 	fmt.Fprintf(w, "- Sluice: %.2f s of CPU time in the %v of the load; %.0f MiB of memory at most\n\n", used.Seconds(), o.storm, peak)
 	return nil
@@ -92,8 +109,8 @@ func (s *stage) cpuBetween(ctx context.Context, from, to time.Time) (time.Durati
 	return at[1] - at[0], nil
 }
 
-// capacity is how many requests a second are answered to few clients.
-func (s *stage) capacity(ctx context.Context) (float64, error) {
+// capacity is how many requests a second are answered to that many connections.
+func (s *stage) capacity(ctx context.Context, closedLoop int) (float64, error) {
 	const span = 4 * time.Second
 	wait, err := s.begin(load{Address: s.address, Connections: closedLoop, At: time.Now().Add(time.Second), For: span}, false)
 	if err != nil {
@@ -106,12 +123,20 @@ func (s *stage) capacity(ctx context.Context) (float64, error) {
 	return float64(r.OK) / span.Seconds(), err
 }
 
+// measuringRoom is left beside a crowd to ordinary connections, and to those of
+// drips that come again before their old ones are gone.
+const measuringRoom = 300
+
+// room is how many connections Sluice takes with its descriptors: two are for
+// each, and 128 for other things.
+func (s *stage) room() int { return (int(s.files) - 128) / 2 }
+
 // drip measures ordinary requests before and beside idle and dripping
 // connections.
 func (s *stage) drip(ctx context.Context, w io.Writer) error {
 	o := s.o
 	const span, opening = 6 * time.Second, 15 * time.Second
-	ordinary := load{Address: s.address, Connections: measuring, Rate: measuringRate, Keep: true, At: time.Now().Add(time.Second), For: span}
+	ordinary := load{Address: s.address, Connections: byCPU.measuring, Rate: byCPU.measuredRate, Keep: true, At: time.Now().Add(time.Second), For: span}
 	wait, err := s.begin(ordinary, true)
 	if err != nil {
 		return err
@@ -126,7 +151,11 @@ func (s *stage) drip(ctx context.Context, w io.Writer) error {
 	}
 	ordinary.At = time.Now().Add(opening)
 	ordinary.For = 2 * span // longer than a head may take
-	crowd, err := s.begin(load{Address: s.address, Idle: o.idle, Drips: o.dripping, At: ordinary.At, For: ordinary.For}, false)
+	idle := min(o.idle, s.room()-o.dripping-measuringRoom)
+	if idle < o.idle {
+		fmt.Fprintf(w, "%d file descriptors are enough for %d idle connections, not for %d.\n\n", s.files, idle, o.idle)
+	}
+	crowd, err := s.begin(load{Address: s.address, Idle: idle, Drips: o.dripping, At: ordinary.At, For: ordinary.For}, false)
 	if err != nil {
 		return err
 	}
@@ -146,7 +175,7 @@ func (s *stage) drip(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	from, to := time.Unix(0, 0), time.Now()
-	fmt.Fprintf(w, "## %d idle and %d dripping connections\n\n", o.idle, o.dripping)
+	fmt.Fprintf(w, "## %d idle and %d dripping connections\n\n", idle, o.dripping)
 	fmt.Fprintf(w, "- ordinary requests before: %v\n- beside them: %v\n", before.between(from, to), beside.between(from, to))
 	fmt.Fprintf(w, "- not answered 200: %d before, %d beside; broken: %d; of the crowd: %d %s\n", before.Shed+before.Other, beside.Shed+beside.Other, before.Errors+beside.Errors, c.Errors, c.FirstError)
 	fmt.Fprintf(w, "- memory of Sluice: %.0f MiB before, %.0f MiB at most beside them (the goal is 100)\n\n", empty, peak)
@@ -190,14 +219,27 @@ func (t times) String() string {
 	return fmt.Sprintf("p50 %v, p90 %v, p99 %v, max %v (%d requests)", show(0.5), show(0.9), show(0.99), show(1), len(t))
 }
 
-// shed returns how many refused requests were due in a time.
-func (r *result) shed(from, to time.Time) (n int) {
+// answers are counts by kind.
+type answers struct{ ok, shed, other int }
+
+func (a answers) plus(b answers) answers {
+	return answers{a.ok + b.ok, a.shed + b.shed, a.other + b.other}
+}
+
+// answers counts those to requests that were due then.
+func (r *result) answers(from, to time.Time) (a answers) {
 	for _, s := range r.Samples {
-		if s.Status == 503 && s.At >= from.UnixNano() && s.At < to.UnixNano() {
-			n++
+		switch {
+		case s.At < from.UnixNano() || s.At >= to.UnixNano():
+		case s.Status == 200:
+			a.ok++
+		case s.Status == 503:
+			a.shed++
+		default:
+			a.other++
 		}
 	}
-	return n
+	return a
 }
 
 // lastShed returns how long after a moment the last refused request was due; 0

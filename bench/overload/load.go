@@ -144,8 +144,8 @@ func (r *runner) ask(ctx context.Context, c net.Conn) (samples []sample) {
 	}
 	buffer := make([]byte, 4<<10)
 	end := r.At.Add(r.For)
+	c.SetDeadline(end.Add(r.Hold + 10*time.Second)) // one for all: each costs as much as a request
 	for wait(ctx, due) && due.Before(end) {
-		c.SetDeadline(due.Add(30 * time.Second))
 		status, err := exchange(c, buffer)
 		if err != nil {
 			r.failed(err)

@@ -5,8 +5,9 @@
 //
 //	go run ./bench/overload ./bin/sluice
 //
-// Sluice has a core to itself, which a real-time process slows down (-slow), so
-// that the other core can offer several times what it serves. Backend and the
+// Sluice has a core to itself. What it can serve is bounded by its endpoints, as
+// max_connections and max_pending of the service say; with -cpu it is by its
+// core, which the other core cannot offer several times as much. Backend and the
 // clients that measure go before the load on that other core.
 package main
 
@@ -29,7 +30,7 @@ import (
 type options struct {
 	sluice   string
 	times    float64
-	slow     float64
+	cpu      bool
 	wait     time.Duration
 	calm     time.Duration
 	storm    time.Duration
@@ -58,11 +59,11 @@ func parseFlags(args []string) (options, error) {
 		f.PrintDefaults()
 	}
 	f.Float64Var(&o.times, "times", 5, "the load, in times of the capacity")
-	f.Float64Var(&o.slow, "slow", 0.8, "share of Sluice's core that is taken from it; 0: none")
+	f.BoolVar(&o.cpu, "cpu", false, "let Sluice's core be the bottleneck, not its endpoints; then the load may not reach -times")
 	f.DurationVar(&o.wait, "wait", 20*time.Millisecond, "how long the backend takes for an answer")
-	f.DurationVar(&o.calm, "calm", 6*time.Second, "time at a fifth of the capacity before the load")
-	f.DurationVar(&o.storm, "storm", 8*time.Second, "time of the load")
-	f.DurationVar(&o.after, "after", 4*time.Second, "time at a fifth of the capacity after the load")
+	f.DurationVar(&o.calm, "calm", 6*time.Second, "time at a fifth of the capacity or so before the load")
+	f.DurationVar(&o.storm, "storm", 6*time.Second, "time of the load")
+	f.DurationVar(&o.after, "after", 4*time.Second, "time at the rate of -calm after the load")
 	f.IntVar(&o.idle, "idle", 10_000, "idle connections of the second drill; 0: no such drill")
 	f.IntVar(&o.dripping, "dripping", 1000, "connections of the second drill that send a byte a second")
 	f.StringVar(&o.out, "out", "", "Markdown file for the summary; none by default")
@@ -72,8 +73,8 @@ func parseFlags(args []string) (options, error) {
 	if f.NArg() != 1 {
 		return o, errors.New("the path of the sluice binary is needed, after the flags: overload ./bin/sluice")
 	}
-	if o.times < 1 || o.slow < 0 || o.slow > 0.9 || o.calm < time.Second || o.storm < 2*time.Second || o.after < time.Second || o.idle < 0 || o.dripping < 0 {
-		return o, errors.New("-times is 1 or more, -slow 0 to 0.9, -calm and -after 1s or more, -storm 2s or more, -idle and -dripping not below 0")
+	if o.times < 1 || o.calm < 2*time.Second || o.storm < 2*time.Second || o.after < time.Second || o.idle < 0 || o.dripping < 0 {
+		return o, errors.New("-times is 1 or more, -calm and -storm 2s or more, -after 1s or more, -idle and -dripping not below 0")
 	}
 	var err error
 	if o.sluice, err = filepath.Abs(f.Arg(0)); err != nil {
@@ -103,13 +104,16 @@ func run(ctx context.Context, args []string) error {
 	defer os.RemoveAll(dir)
 	var text strings.Builder
 	fmt.Fprintln(&text, heading(ctx, o))
-	s, err := startStage(ctx, dir, o)
+	sh, upstream := byEndpoints, boundedUpstream
+	if o.cpu {
+		sh, upstream = byCPU, ""
+	}
+	s, err := startStage(ctx, dir, o, o.wait, upstream)
 	if err == nil {
-		err = errors.Join(s.overload(ctx, &text), s.stop())
+		err = errors.Join(s.overload(ctx, &text, sh), s.stop())
 	}
 	if err == nil && o.idle+o.dripping > 0 {
-		o.slow, o.wait = 0, 0
-		if s, err = startStage(ctx, dir, o); err == nil {
+		if s, err = startStage(ctx, dir, o, 0, ""); err == nil {
 			err = errors.Join(s.drip(ctx, &text), s.stop())
 		}
 	}
@@ -124,7 +128,7 @@ func run(ctx context.Context, args []string) error {
 func heading(ctx context.Context, o options) string {
 	m := rig.ThisMachine(context.WithoutCancel(ctx))
 	return fmt.Sprintf("# Overload\n\n%s; %s, %d cores; %s; tree %s, %s; load averages before %s\n\n"+
-		"Sluice has core 0 and GOMAXPROCS=1, less %.0f%% of it that a real-time process takes; its backend answers after %v.\n"+
+		"Sluice has core 0 and GOMAXPROCS=1; its backend answers after %v.\n"+
 		"Backend and measuring clients go before the load on core 1 (nice -20).\n",
-		time.Now().UTC().Format("2006-01-02 15:04 UTC"), m.CPU, m.Cores, m.Kernel, m.Commit, m.Go, m.Load, 100*o.slow, o.wait)
+		time.Now().UTC().Format("2006-01-02 15:04 UTC"), m.CPU, m.Cores, m.Kernel, m.Commit, m.Go, m.Load, o.wait)
 }

@@ -5,20 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"os"
-	"runtime"
-	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // roles are what this program does in processes of its own.
 var roles = map[string]func(context.Context, []string) error{
-	"backend": backendRole, "brake": brakeRole, "load": loadRole,
+	"backend": backendRole, "load": loadRole,
 }
 
 // backendRole answers every request with 200 bytes after a while.
@@ -70,37 +65,6 @@ func answerAll(c net.Conn, wait time.Duration) {
 			}
 		}
 	}
-}
-
-// brakePeriod is short beside every time that is measured.
-const brakePeriod = 250 * time.Microsecond
-
-// brakeRole takes a share of its core from everybody else, in small pieces, so
-// that the core is a slower one for the rest.
-func brakeRole(ctx context.Context, args []string) error {
-	if len(args) != 1 {
-		return errors.New("usage: brake SHARE")
-	}
-	share, err := strconv.ParseFloat(args[0], 64)
-	if err != nil {
-		return err
-	}
-	runtime.LockOSThread()
-	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
-	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
-		return fmt.Errorf("becoming a real-time process: %w; run as root, or with -slow 0", err)
-	}
-	busy := time.Duration(share * float64(brakePeriod))
-	for next := time.Now(); ctx.Err() == nil; next = next.Add(brakePeriod) {
-		for time.Since(next) < busy {
-		}
-		rest := unix.NsecToTimespec(int64(max(0, brakePeriod-time.Since(next))))
-		unix.Nanosleep(&rest, nil)
-		if time.Since(next) > 10*brakePeriod {
-			next = time.Now() // the machine took a rest; what was missed is not made up for
-		}
-	}
-	return nil
 }
 
 // loadRole runs a load and prints its result.

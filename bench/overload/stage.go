@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"sluice/bench/rig"
@@ -28,10 +29,24 @@ type stage struct {
 	sluice    *rig.Process
 	all       []*rig.Process // in the order of their start
 	count     int            // of loads, for their names
+	files     uint64         // descriptors that a process may have
 }
 
-// startStage starts all that a drill needs, on free ports.
-func startStage(ctx context.Context, dir string, o options) (*stage, error) {
+// Bounds of the endpoints' load in the drill of endpoints that are the bottleneck.
+// A request waits for maxPending*wait/maxToEndpoints at most, half of what the
+// backend takes, unless that gets slower.
+const (
+	maxToEndpoints = 40
+	maxPending     = 20
+	pendingTimeout = 50 * time.Millisecond
+)
+
+// boundedUpstream is the part of a service that says so.
+var boundedUpstream = fmt.Sprintf("upstream: {max_connections: %d, max_pending: %d, pending_timeout: %v}, ", maxToEndpoints, maxPending, pendingTimeout)
+
+// startStage starts all that a drill needs, on free ports. The backend takes wait
+// for an answer; upstream is what the service says of it.
+func startStage(ctx context.Context, dir string, o options, wait time.Duration, upstream string) (*stage, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -41,14 +56,17 @@ func startStage(ctx context.Context, dir string, o options) (*stage, error) {
 		return nil, err
 	}
 	s := &stage{o: o, dir: dir, self: self, address: free[0]}
+	if s.files, err = allowDescriptors(uint64(2*(o.idle+o.dripping) + 2*mostConnections)); err != nil {
+		return nil, err
+	}
 	file := filepath.Join(dir, "sluice.yaml")
 	text := fmt.Sprintf("listeners: [{name: edge, address: %q}]\nadmin: {address: %q}\nstate: {backend: memory}\n"+
-		"log: {level: warn, access: {mode: errors}}\nservices: {web: {versions: {v1: {endpoints: [%q], weight: 1}}}}\n", free[0], free[1], free[2])
+		"log: {level: warn, access: {mode: errors}}\nservices: {web: {%sversions: {v1: {endpoints: [%q], weight: 1}}}}\n", free[0], free[1], upstream, free[2])
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
 	first := []string{"nice", "-n", "-20"}
-	_, err = s.start("backend", loadCore, append(first, self, "backend", free[2], o.wait.String())...)
+	_, err = s.start("backend", loadCore, append(first, self, "backend", free[2], wait.String())...)
 	if err == nil {
 		s.sluice, err = s.start("sluice", sluiceCore, append(first, "env", "GOMAXPROCS=1", o.sluice, "serve", "-c", file)...)
 	}
@@ -60,9 +78,6 @@ func startStage(ctx context.Context, dir string, o options) (*stage, error) {
 			}
 			return err
 		})
-	}
-	if err == nil && o.slow > 0 {
-		_, err = s.start("brake", sluiceCore, self, "brake", strconv.FormatFloat(o.slow, 'f', -1, 64))
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
@@ -135,4 +150,19 @@ func (s *stage) peak() (float64, error) {
 	}
 	kb, err := strconv.Atoi(fields[0])
 	return float64(kb) / 1024, err
+}
+
+// allowDescriptors raises the limit of open files for this process and those
+// that it starts, as far as it is allowed to, and returns what it is.
+func allowDescriptors(n uint64) (uint64, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, err
+	}
+	want := syscall.Rlimit{Cur: max(limit.Cur, n), Max: max(limit.Max, n)}
+	if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &want) == nil {
+		return want.Cur, nil
+	}
+	want = syscall.Rlimit{Cur: limit.Max, Max: limit.Max}
+	return want.Cur, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &want)
 }
