@@ -82,7 +82,7 @@ func (s *stage) overload(ctx context.Context, w io.Writer, sh shape) error {
 	offered := float64(sum.ok+sum.shed+sum.other) / seconds
 	calm, stormy, others := m.between(at.Add(time.Second), begins), m.between(begins, ends), storm.between(begins, ends)
 	settled := m.between(begins.Add(time.Second), ends)
-	fmt.Fprintf(w, "## %.0f times the capacity of %s\n\n", o.times, sh.bottleneck)
+	fmt.Fprintf(w, "## %g times the capacity of %s\n\n", o.times, sh.bottleneck)
 	fmt.Fprintf(w, "- capacity: %.0f requests/s (%d connections that ask again at once)\n", capacity, sh.closedLoop)
 	fmt.Fprintf(w, "- load: %.0f requests/s were due on %d connections for %v; sent: %.0f, %.2f times the capacity\n", rate+base, connections+sh.measuring, o.storm, offered, offered/capacity)
 	fmt.Fprintf(w, "- under load: %.0f/s accepted, %.0f/s refused with 503, %d other answers, %d broken connections %s\n", float64(sum.ok)/seconds,
