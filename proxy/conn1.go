@@ -280,17 +280,19 @@ const (
 )
 
 // linger ends the response's direction and reads on for a moment.
-func (c *conn1) linger() {
-	if c.sock.CloseWrite() != nil {
+func (c *conn1) linger() { linger(c.sock, &c.in) }
+
+// linger is what connections of every protocol do for that.
+func linger(s *sock.Conn, in *buffer.Buffer) {
+	if s.CloseWrite() != nil {
 		return
 	}
-	c.sock.ResumeReading()
-	c.sock.SetTimeout(lingerTime)
-	for n := 0; n < lingerBytes; {
-		c.in.Free()
-		if c.sock.Fill(&c.in) != nil {
+	s.ResumeReading()
+	s.SetTimeout(lingerTime)
+	for n := 0; n < lingerBytes; n += in.Len() {
+		in.Free()
+		if s.Fill(in) != nil {
 			return
 		}
-		n += c.in.Len()
 	}
 }

@@ -251,17 +251,8 @@ func (c *conn2) end(err error) {
 // the client has still sent does not reset the connection before the client
 // has read why it ends (RFC 9113, section 6.8).
 func (c *conn2) linger(refused bool) {
-	if !refused && !c.stopped() || c.hurried() || c.sock.CloseWrite() != nil {
-		return
-	}
-	c.sock.ResumeReading()
-	c.sock.SetTimeout(lingerTime)
-	for n := 0; n < lingerBytes; {
-		c.in.Free()
-		if c.sock.Fill(&c.in) != nil {
-			return
-		}
-		n += c.in.Len()
+	if (refused || c.stopped()) && !c.hurried() {
+		linger(c.sock, &c.in)
 	}
 }
 

@@ -142,6 +142,11 @@ func (f *flow) carry(p []byte) bool {
 	if f.frames != nil {
 		f.frames.pass(p)
 	}
+	return f.forward(p)
+}
+
+// forward is carry, of bytes that frames has seen.
+func (f *flow) forward(p []byte) bool {
 	n, err := f.dst.Write(p)
 	f.carried += int64(n)
 	if err != nil {
@@ -194,13 +199,5 @@ func (f *flow) end() {
 // carryRest carries what the buffer has of the frame under way.
 func (f *flow) carryRest() bool {
 	p := f.b.Bytes()
-	p = p[:f.frames.passRest(p)]
-	n, err := f.dst.Write(p)
-	f.carried += int64(n)
-	if err != nil {
-		f.abort()
-		return false
-	}
-	f.b.Consume(n)
-	return true
+	return f.forward(p[:f.frames.passRest(p)])
 }

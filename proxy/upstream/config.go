@@ -244,26 +244,10 @@ func parseEndpoint(s string) (network, address string, err error) {
 	return "tcp", s, nil
 }
 
-// isHost reports whether s is an IP address or looks like a host name. An
-// underscore is let in: resolvers take it and service names use it.
+// isHost reports whether s is an IP address or looks like a host name.
 func isHost(s string) bool {
-	if _, err := netip.ParseAddr(s); err == nil {
-		return true
-	}
-	if s == "" || len(s) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(strings.TrimSuffix(s, "."), ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for _, c := range []byte(label) {
-			if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-				return false
-			}
-		}
-	}
-	return true
+	_, err := netip.ParseAddr(s)
+	return err == nil || resolve.IsHost(s)
 }
 
 // isPath reports whether s is a request target in origin form (RFC 9112,

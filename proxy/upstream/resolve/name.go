@@ -32,14 +32,14 @@ func IsName(endpoint string) bool {
 // what would be one.
 func Parse(endpoint string) (Name, error) {
 	if host, ok := strings.CutPrefix(endpoint, serviceScheme); ok {
-		if !isHost(host) || !strings.HasPrefix(host, "_") {
+		if !IsHost(host) || !strings.HasPrefix(host, "_") {
 			return Name{}, fmt.Errorf("endpoint %q: not dns+srv://_service._protocol.host, e.g. dns+srv://_http._tcp.web.internal", endpoint)
 		}
 		return Name{Host: host}, nil
 	}
 	rest, ok := strings.CutPrefix(endpoint, addressScheme)
 	host, port, err := net.SplitHostPort(rest)
-	if !ok || err != nil || !isHost(host) {
+	if !ok || err != nil || !IsHost(host) {
 		return Name{}, fmt.Errorf("endpoint %q: not dns://host:port, e.g. dns://web.internal:8080", endpoint)
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
@@ -52,9 +52,9 @@ func Parse(endpoint string) (Name, error) {
 	return Name{Host: host, Port: uint16(n)}, nil
 }
 
-// isHost reports whether s may be a host name (RFC 1123, section 2.1). An
+// IsHost reports whether s may be a host name (RFC 1123, section 2.1). An
 // underscore is let in: service names have it.
-func isHost(s string) bool {
+func IsHost(s string) bool {
 	if s == "" || len(s) > 253 {
 		return false
 	}
