@@ -40,6 +40,13 @@ const loadTime = 5 * time.Second
 // stopTime bounds how long a stop waits for the library.
 const stopTime = 2 * time.Second
 
+// noEmail is an account without an address, as the library trims it. Where it is
+// given "", the library looks for an address among the accounts in its storage,
+// and takes the directory of one that another goroutine is just writing for an
+// address ("default"), which the authority refuses; it would also borrow the
+// address of another listener's account.
+const noEmail = " "
+
 // manager obtains and renews the certificates of one server. The library does
 // the work; what it keeps is under ACME.Storage.
 type manager struct {
@@ -78,6 +85,9 @@ func newManager(a *ACME, log *zap.Logger, failed func()) (*manager, error) {
 	}
 	if template.CA == "" {
 		template.CA = certmagic.LetsEncryptProductionCA
+	}
+	if template.Email == "" {
+		template.Email = noEmail
 	}
 	var err error
 	if template.TrustedRoots, err = roots(a.CARoot); err != nil {
