@@ -18,6 +18,9 @@ type Meta struct {
 	By  string    `json:"by"`
 	Why string    `json:"why,omitempty"`
 	At  time.Time `json:"at"`
+	// Facts are what this process sees; nil: nothing, and the rules that need
+	// them hold nobody back.
+	Facts *Facts `json:"-"`
 }
 
 // Pins says what a flip does to the sessions pinned to versions whose share it

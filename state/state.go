@@ -16,6 +16,9 @@ type State struct {
 	// compare-and-swap compares.
 	Revision uint64              `json:"revision"`
 	Services map[string]*Service `json:"services"`
+	// Rollouts are those under way and in the queue, and the newest that have
+	// ended, by ID.
+	Rollouts map[string]*Rollout `json:"rollouts,omitempty"`
 }
 
 // Service is the desired state of one service.
@@ -31,6 +34,13 @@ type Service struct {
 	// FileWeights are the weights last taken from the file. Only a file that
 	// differs from them flips the service again.
 	FileWeights map[string]int `json:"file_weights,omitempty"`
+	// Level is the shape that is in the database now; "": not said.
+	Level string `json:"level,omitempty"`
+	// Barrier, where set, keeps traffic from versions that can't read Level.
+	Barrier bool `json:"barrier,omitempty"`
+	// Salt makes keyed splits of each rollout fall otherwise: the ID of the
+	// newest rollout or the name of its set; "": there was none.
+	Salt string `json:"salt,omitempty"`
 	// Flips are the changes of weights, oldest first, at most MaxFlips.
 	Flips []Flip `json:"flips,omitempty"`
 }
