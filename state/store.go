@@ -7,6 +7,7 @@ const MaxAudit = 100_000
 
 // Store keeps the state. Implementations are state/memory and state/bolt.
 type Store interface {
+	Documents
 	// Load returns the newest state; of an empty store, one of revision 0.
 	Load(ctx context.Context) (State, error)
 	// Commit replaces the state of revision next.Revision-1 by next and

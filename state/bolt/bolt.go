@@ -2,8 +2,9 @@
 // (bbolt). A commit is one transaction, synced to disk before it is
 // acknowledged, so a crash at any moment loses nothing that was.
 //
-// The file has three buckets: meta (format, revision), services (name to JSON)
-// and audit (a sequence number, big-endian, to the JSON of an event).
+// The file has these buckets: meta (format, revision), services (name to JSON),
+// audit (a sequence number, big-endian, to the JSON of an event) and, once there
+// are any, documents (key to document).
 package bolt
 
 import (

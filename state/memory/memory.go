@@ -23,6 +23,8 @@ type Store struct {
 	closed bool
 	state  state.State
 	audit  []state.Event // oldest first, the newest state.MaxAudit
+	// documents are cloned on their way in and out.
+	documents map[string][]byte
 }
 
 var _ state.Store = (*Store)(nil)
@@ -89,6 +91,6 @@ func (s *Store) Audit(ctx context.Context, service string, before uint64, limit 
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed, s.state, s.audit = true, state.State{}, nil
+	s.closed, s.state, s.audit, s.documents = true, state.State{}, nil, nil
 	return nil
 }

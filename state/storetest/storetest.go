@@ -24,6 +24,9 @@ func Run(t *testing.T, open func(t *testing.T) state.Store) {
 	t.Run("audit", func(t *testing.T) { audit(t, open(t)) })
 	t.Run("context", func(t *testing.T) { ended(t, open(t)) })
 	t.Run("closed", func(t *testing.T) { closed(t, open(t)) })
+	t.Run("documents", func(t *testing.T) { documents(t, open(t)) })
+	t.Run("documents are the callers'", func(t *testing.T) { documentsAreTheCallers(t, open(t)) })
+	t.Run("documents refused", func(t *testing.T) { documentsRefused(t, open(t)) })
 }
 
 // Step returns the command that leads from revision n to n+1, and its meta.
