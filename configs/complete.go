@@ -34,6 +34,11 @@ func (f *File) complete(c *checker) {
 	f.completeTLS(f.Admin.TLS)
 	f.beside(&f.Admin.TokensFile)
 	f.completeUpgrade()
+	for _, p := range f.Policies {
+		for i := range p.Hooks {
+			f.beside(&p.Hooks[i].SecretFile)
+		}
+	}
 	for i := range f.Override.Keys {
 		f.readSecret(c, index("override.keys", i), &f.Override.Keys[i])
 	}

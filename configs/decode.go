@@ -151,7 +151,7 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 	})
 }
 
-// dictionary decodes a mapping whose keys are names.
+// dictionary decodes a mapping whose keys are names, or other scalars.
 func (d *decoder) dictionary(n *yaml.Node, path string, v reflect.Value) {
 	v.Set(reflect.MakeMap(v.Type()))
 	d.entries(n, path, func(key string, line int, value *yaml.Node) {
@@ -162,7 +162,15 @@ func (d *decoder) dictionary(n *yaml.Node, path string, v reflect.Value) {
 			element.Set(fresh(element.Type().Elem())) // never nil, even where decoding fails
 		}
 		d.value(value, at, element)
-		v.SetMapIndex(reflect.ValueOf(key), element)
+		name := reflect.New(v.Type().Key()).Elem()
+		if err := setText(name, key); err != nil {
+			d.problem(line, at, err)
+			return
+		}
+		if v.MapIndex(name).IsValid() {
+			d.fail(line, at, "keep one", "the key is given twice, in other words")
+		}
+		v.SetMapIndex(name, element)
 	})
 }
 
@@ -211,10 +219,15 @@ func (d *decoder) scalar(n *yaml.Node, path string, v reflect.Value) {
 		err = setText(v, text)
 	}
 	if err != nil {
-		p := &problem{msg: err.Error()}
-		errors.As(err, &p)
-		d.fail(n.Line, path, p.want, "%s", p.msg)
+		d.problem(n.Line, path, err)
 	}
+}
+
+// problem reports what is wrong with a text.
+func (d *decoder) problem(line int, path string, err error) {
+	p := &problem{msg: err.Error()}
+	errors.As(err, &p)
+	d.fail(line, path, p.want, "%s", p.msg)
 }
 
 // isScalar tells whether a Go value is written as one scalar.

@@ -12,16 +12,17 @@ import "time"
 // File is the whole configuration, complete: defaults stand where the file
 // said nothing, and paths are joined to the file's directory.
 type File struct {
-	Listeners []Listener  `yaml:"listeners"` // none: one on ":8080"
-	Admin     Admin       `yaml:"admin"`     // the administration API
-	State     State       `yaml:"state"`     // where decisions are kept
-	Log       Log         `yaml:"log"`       // what is logged, and how
-	Tracing   Tracing     `yaml:"tracing"`   // which requests a trace collector is told of
-	Override  Override    `yaml:"override"`  // who may choose a version
-	Overload  Overload    `yaml:"overload"`  // when requests are refused, so that others are served
-	Routes    []Route     `yaml:"routes"`    // none: everything to the only service
-	Policies  Definitions `yaml:"policies"`  // rollout policies, by name
-	Journeys  Definitions `yaml:"journeys"`  // journeys, by name
+	Listeners []Listener `yaml:"listeners"` // none: one on ":8080"
+	Admin     Admin      `yaml:"admin"`     // the administration API
+	State     State      `yaml:"state"`     // where decisions are kept
+	Log       Log        `yaml:"log"`       // what is logged, and how
+	Tracing   Tracing    `yaml:"tracing"`   // which requests a trace collector is told of
+	Override  Override   `yaml:"override"`  // who may choose a version
+	Overload  Overload   `yaml:"overload"`  // when requests are refused, so that others are served
+	Routes    []Route    `yaml:"routes"`    // none: everything to the only service
+	// Policies are policies of rollouts by name, beside those of BuiltinPolicies.
+	Policies map[string]*Policy `yaml:"policies"`
+	Journeys Definitions        `yaml:"journeys"` // journeys, by name
 	// Services are the services by name; at least one.
 	Services map[string]*Service `yaml:"services"`
 	// GracefulStop is how long requests in flight may take to finish at a

@@ -204,7 +204,6 @@ func TestUnsupported(t *testing.T) {
 	}
 	want := []string{
 		"note: line 31: services.web.versions.v1.requires: the check of what a version requires is not served by this build",
-		"note: line 39: services.web.rollout: a rollout policy is not served by this build",
 		"note: line 40: services.web.journeys: a journey is not served by this build",
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -250,10 +249,16 @@ func TestEdgeExampleShowsDefaults(t *testing.T) {
 	pin := DefaultPin()
 	pin.Name = "sluice_web"
 	l := DefaultListener()
+	ours, policy := f.Policies["ours"], new(Policy)
+	policy.setDefaults()
+	policy.Stages, policy.Hooks = ours.Stages, ours.Hooks
+	probe := new(ProbeStage)
+	probe.setDefaults()
 	for _, c := range []struct{ got, want any }{
 		{web.Upstream, DefaultUpstream()}, {web.Outlier, DefaultOutlier()},
 		{web.Health, health}, {web.Pin, pin},
 		{f.Listeners[0].Timeouts, l.Timeouts}, {f.Listeners[0].Limits, l.Limits},
+		{web.Bad, DefaultBad()}, {ours, policy}, {ours.Stages[0].Probe, probe},
 		{f.Log, DefaultFile().Log}, {f.GracefulStop, DefaultFile().GracefulStop},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {

@@ -33,8 +33,11 @@ type Service struct {
 	// so; 0 to 1h, default 5s. 0: all at once.
 	StreamsJitter time.Duration `yaml:"streams_jitter"`
 	// Expose shows version and reason in the response. Default false.
-	Expose   bool     `yaml:"expose"`
-	Rollout  string   `yaml:"rollout"`  // the rollout policy; "": none
+	Expose bool `yaml:"expose"`
+	// Rollout is the policy of rollouts that name none themselves: a built-in one
+	// or one of Policies; "": standard.
+	Rollout  string   `yaml:"rollout"`
+	Bad      Bad      `yaml:"bad"`      // which requests count against a version in a rollout
 	Journeys []string `yaml:"journeys"` // the journeys that must pass
 }
 
@@ -189,7 +192,8 @@ type Outlier struct {
 
 // DefaultService returns the service that says nothing but its versions.
 func DefaultService() Service {
-	return Service{Pin: DefaultPin(), Upstream: DefaultUpstream(), Health: DefaultHealth(), Outlier: DefaultOutlier(), StreamsJitter: 5 * time.Second}
+	return Service{Pin: DefaultPin(), Upstream: DefaultUpstream(), Health: DefaultHealth(), Outlier: DefaultOutlier(),
+		StreamsJitter: 5 * time.Second, Bad: DefaultBad()}
 }
 
 // DefaultPin returns a cookie of the proxy's own, for a day.

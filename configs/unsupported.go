@@ -38,7 +38,23 @@ func (f *File) Unsupported() []Feature {
 	for _, name := range sorted(f.Services) {
 		f.Services[name].unsupported(join("services", name), add)
 	}
+	for _, name := range sorted(f.Policies) {
+		f.Policies[name].unsupported(join("policies", name), add)
+	}
 	return list
+}
+
+// unsupported is fatal: a rollout would go on without what it should pass first.
+func (p *Policy) unsupported(path string, add func(fatal bool, path, format string, args ...any)) {
+	for i, s := range p.Stages {
+		at := index(path+".stages", i)
+		if s.Shadow != nil {
+			add(true, at+".shadow", "a shadow stage")
+		}
+		if s.Probe != nil && len(s.Probe.Journeys) > 0 {
+			add(true, at+".probe.journeys", "a journey")
+		}
+	}
 }
 
 func (s *Service) unsupported(path string, add func(fatal bool, path, format string, args ...any)) {
@@ -47,9 +63,6 @@ func (s *Service) unsupported(path string, add func(fatal bool, path, format str
 		if len(v.Requires) > 0 {
 			add(false, at+".requires", "the check of what a version requires")
 		}
-	}
-	if s.Rollout != "" {
-		add(false, path+".rollout", "a rollout policy")
 	}
 	if len(s.Journeys) > 0 {
 		add(false, path+".journeys", "a journey")

@@ -26,7 +26,7 @@ func (f *File) validate(c *checker) {
 		f.validateService(c, name)
 	}
 	f.validatePins(c)
-	notServed(c, "policies", f.Policies)
+	f.validatePolicies(c)
 	notServed(c, "journeys", f.Journeys)
 }
 

@@ -35,9 +35,7 @@ func (f *File) validateService(c *checker, name string) {
 	c.shield(path+".shield", s.Shield)
 	c.within(path+".streams_jitter", s.StreamsJitter, time.Hour)
 	c.assetFallback(path+".asset_fallback", s.AssetFallback)
-	if s.Rollout != "" {
-		c.name(path+".rollout", "policy", s.Rollout)
-	}
+	c.bad(path+".bad", &s.Bad)
 	for i, journey := range s.Journeys {
 		c.name(index(path+".journeys", i), "journey", journey)
 	}

@@ -1,0 +1,84 @@
+package server
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/configs"
+	"sluice/state"
+)
+
+func parseFile(t *testing.T, text string) *configs.File {
+	t.Helper()
+	f, err := configs.Parse("sluice.yaml", []byte(text), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+const leastServices = `
+services: {web: {versions: {v1: {endpoints: ["127.0.0.1:9001"], weight: 1}}}}
+`
+
+// A policy of the file is the same policy in the state; what the file turns off
+// stays off.
+func TestPolicyOf(t *testing.T) {
+	f := parseFile(t, leastServices+`
+policies:
+  ours:
+    stages:
+      - probe: {journeys: [checkout], passes: 5, every: 1s, deadline: 1m, gate: true}
+      - shadow: {hold: 5m, deadline: 1h, gate: true}
+      - shift: {share: 12.5%, hold: 1m, deadline: 2m, gate: true}
+      - bake: {hold: 2h, deadline: 3h, gate: true}
+    gate: true
+    on_inconclusive: rollback
+    on_promote: {pins: "drain:5m", streams: close}
+    on_rollback: {pins: keep}
+    queue: fifo
+    guards: {alpha: 5%, margins: {100%: 2.5}, latency: 10%, ceiling: 1%, objective: 0%, failures_in_a_row: 0}
+    hooks:
+      - {url: "https://ci.example.com/", timeout: 1m}
+      - {command: [announce], on: [promoted]}
+`)
+	want := state.Policy{
+		Name: "ours", Gate: true, OnInconclusive: state.InconclusiveRollback, Queue: state.QueueFIFO,
+		Stages: []state.Stage{
+			{Kind: state.StageProbe, Journeys: []string{"checkout"}, Passes: 5, Every: time.Second, Deadline: time.Minute, Gate: true},
+			{Kind: state.StageShadow, Hold: 5 * time.Minute, Deadline: time.Hour, Gate: true},
+			{Kind: state.StageShift, Share: 1250, Hold: time.Minute, Deadline: 2 * time.Minute, Gate: true},
+			{Kind: state.StageBake, Hold: 2 * time.Hour, Deadline: 3 * time.Hour, Gate: true},
+		},
+		OnPromote:  state.Handling{Pins: state.Pins{Mode: state.PinsDrain, For: 5 * time.Minute}, Streams: state.StreamsClose},
+		OnRollback: state.Handling{Pins: state.Pins{Mode: state.PinsKeep}, Streams: state.StreamsFinish},
+		Guards: state.Guards{Alpha: 0.05, Margins: map[int]float64{10_000: 2.5}, Latency: 0.1, Ceiling: 0.01,
+			Objective: -1, FailuresInARow: -1},
+		Hooks: []state.Hook{
+			{URL: "https://ci.example.com/", Timeout: time.Minute},
+			{Command: []string{"announce"}, On: []state.Phase{state.PhasePromoted}, Timeout: 10 * time.Second},
+		},
+	}
+	if got := policyOf("ours", f.Policies["ours"]); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// The state names secrets, and the file in force has them.
+func TestHookSecret(t *testing.T) {
+	f := parseFile(t, leastServices)
+	f.Policies = map[string]*configs.Policy{"ours": {Hooks: []configs.Hook{{URL: "https://ci.example.com/", SecretFile: "hook.key"}, {Command: []string{"a"}}}}}
+	if got := policyOf("ours", f.Policies["ours"]); got.Hooks[0].Secret != "hook.key" || strings.Contains(got.Hooks[1].Secret, "key") {
+		t.Errorf("the hooks are %+v", got.Hooks)
+	}
+	if _, ok := hookSecret(f, "hook.key"); !ok {
+		t.Error("the secret is not found")
+	}
+	for _, name := range []string{"", "other.key"} {
+		if _, ok := hookSecret(f, name); ok {
+			t.Errorf("there is a secret %q", name)
+		}
+	}
+}
