@@ -36,7 +36,6 @@ func Apply(s State, cmd Command, meta Meta) (State, []Event, error) {
 	if next.Services == nil {
 		next.Services = make(map[string]*Service, len(edits))
 	}
-	events := make([]Event, 0, len(edits))
 	for _, e := range edits {
 		prev := s.Services[e.service]
 		if e.next == nil {
@@ -48,7 +47,16 @@ func Apply(s State, cmd Command, meta Meta) (State, []Event, error) {
 				return s, nil, err
 			}
 		}
-		events = append(events, e.event(prev, cmd, meta, next.Revision))
+	}
+	verdict, err := obey(s, next, edits, meta)
+	if err != nil {
+		return s, nil, err
+	}
+	events := make([]Event, 0, len(edits))
+	for _, e := range edits {
+		ev := e.event(s.Services[e.service], cmd, meta, next.Revision)
+		ev.Forced, ev.Warnings = verdict.forced, verdict.warnings[e.service]
+		events = append(events, ev)
 	}
 	return next, events, nil
 }
@@ -59,6 +67,8 @@ type edit struct {
 	next    *Service // nil: the service goes
 	version string   // the version concerned, where it is one
 	detail  string   // one sentence for people
+	force   bool     // passes over the safety rules
+	back    bool     // goes back to what was: a lack of capacity only warns
 }
 
 func (e edit) event(prev *Service, cmd Command, meta Meta, revision uint64) Event {
@@ -100,6 +110,10 @@ func plan(s State, cmd Command, meta Meta) ([]edit, error) {
 		return c.plan(s)
 	case SetDrain:
 		return c.plan(s, meta)
+	case SetLevel:
+		return c.plan(s)
+	case SetBarrier:
+		return c.plan(s)
 	}
 	return nil, &Refusal{Reason: ErrInvalid, Message: fmt.Sprintf("%T is not a command that this build knows", cmd)}
 }

@@ -87,6 +87,8 @@ type SetWeights struct {
 	Weights map[string]int `json:"weights"`
 	Pins    Pins           `json:"pins"`
 	Streams Streams        `json:"streams,omitempty"`
+	// Force passes over the safety rules; whoever gives it has the permission.
+	Force bool `json:"force,omitempty"`
 	// Match, if not 0, is the service revision that the caller has seen; any
 	// other refuses the command with ErrConflict.
 	Match uint64 `json:"match,omitempty"`
@@ -100,6 +102,7 @@ type Rollback struct {
 	To      string  `json:"to,omitempty"`
 	Pins    Pins    `json:"pins"`
 	Streams Streams `json:"streams,omitempty"`
+	Force   bool    `json:"force,omitempty"` // as SetWeights.Force
 }
 
 // VoidPins makes every pin to a version that was made so far invalid.
@@ -113,6 +116,21 @@ type SetDrain struct {
 	Service string `json:"service"`
 	Version string `json:"version"`
 	Drain   Drain  `json:"drain"`
+}
+
+// SetLevel says which shape is in a service's database now; "" takes that back.
+type SetLevel struct {
+	Service string `json:"service"`
+	Level   string `json:"level"`
+}
+
+// SetBarrier sets a service's barrier, or lifts it.
+type SetBarrier struct {
+	Service string `json:"service"`
+	On      bool   `json:"on"`
+	// Level, where not "", becomes the service's level with it. A barrier needs
+	// one.
+	Level string `json:"level,omitempty"`
 }
 
 // Kind returns "declare".
@@ -136,6 +154,12 @@ func (VoidPins) Kind() string { return "void_pins" }
 // Kind returns "set_drain".
 func (SetDrain) Kind() string { return "set_drain" }
 
+// Kind returns "set_level".
+func (SetLevel) Kind() string { return "set_level" }
+
+// Kind returns "set_barrier".
+func (SetBarrier) Kind() string { return "set_barrier" }
+
 // Event is what a command changed in one service: a line of the audit.
 type Event struct {
 	Revision uint64         `json:"revision"`
@@ -149,6 +173,10 @@ type Event struct {
 	Before   map[string]int `json:"before"` // weights before
 	After    map[string]int `json:"after"`  // weights after
 	Detail   string         `json:"detail"` // one sentence for people
+	// Forced are the safety rules that force passed over.
+	Forced []Rule `json:"forced,omitempty"`
+	// Warnings tell what the rules doubted and let pass.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // The reasons for which a command is refused. A Refusal wraps one of them.
@@ -173,6 +201,10 @@ type Refusal struct {
 	Field   string // the command's field at fault, e.g. "weights.v3"; may be empty
 	Message string // what is wrong
 	Remedy  string // what would work; may be empty
+	// Rule is the safety rule that refused, and Obstacles all that stands in the
+	// way of such a command; "" and none where it was no safety rule.
+	Rule      Rule
+	Obstacles []Obstacle
 }
 
 // Error returns the message with the remedy.

@@ -10,3 +10,17 @@ type Facts struct {
 	// Rate is the requests a second that a service has now.
 	Rate map[string]float64
 }
+
+// wantsFacts tells whether the rules need facts of a command, and of which
+// services; none named: of all.
+func wantsFacts(cmd Command) (services []string, wants bool) {
+	switch c := cmd.(type) {
+	case SetWeights:
+		return []string{c.Service}, true
+	case Rollback:
+		return []string{c.Service}, true
+	case PutVersion, RemoveVersion, VoidPins, SetDrain, SetLevel, SetBarrier: // raise no share
+		return nil, false
+	}
+	return nil, true
+}

@@ -154,7 +154,7 @@ func (c SetWeights) plan(s State, meta Meta) ([]edit, error) {
 	if next == nil {
 		return nil, nil
 	}
-	return []edit{{service: c.Service, next: next, detail: svc.flipDetail(next, f)}}, nil
+	return []edit{{service: c.Service, next: next, detail: svc.flipDetail(next, f), force: c.Force}}, nil
 }
 
 func (m Meta) flip(kind string, pins Pins) Flip {

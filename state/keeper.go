@@ -21,6 +21,10 @@ type KeeperOptions struct {
 	// Log gets what nobody waits for: stores that fail, rollbacks that become
 	// durable or lapse. nil: nothing is logged.
 	Log *zap.Logger
+	// Facts returns what this process sees of services, or of all where none is
+	// named; nil: nothing. It is asked before a command that may raise shares and
+	// brings no facts.
+	Facts func(services []string) *Facts
 	// RetryMin and RetryMax bound the time between attempts to reach a store
 	// that failed; it doubles from one to the other. 0: 100 ms and 10 s.
 	RetryMin, RetryMax time.Duration
@@ -194,6 +198,9 @@ const maxTries = 10
 func (k *Keeper) Do(ctx context.Context, cmd Command, meta Meta) (Result, error) {
 	if meta.At.IsZero() {
 		meta.At = k.opts.Now()
+	}
+	if services, wants := wantsFacts(cmd); wants && meta.Facts == nil && k.opts.Facts != nil {
+		meta.Facts = k.opts.Facts(services)
 	}
 	if rollback, ok := cmd.(Rollback); ok {
 		return k.rollback(ctx, rollback, meta)

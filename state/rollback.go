@@ -145,5 +145,5 @@ func (c restore) plan(s State, meta Meta) ([]edit, error) {
 	if next == nil {
 		return nil, nil
 	}
-	return []edit{{service: c.Service, next: next, version: c.To, detail: svc.flipDetail(next, f)}}, nil
+	return []edit{{service: c.Service, next: next, version: c.To, detail: svc.flipDetail(next, f), force: c.Force, back: true}}, nil
 }

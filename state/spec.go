@@ -12,6 +12,7 @@ const (
 	MaxEndpoints = 1000 // endpoints of one version
 	MaxItems     = 100  // entries of each other list or map of a Spec
 	MaxTag       = 1024 // bytes of a tag's value
+	MaxCapacity  = 10_000_000
 )
 
 // Check returns an error that names the field at fault and what is wrong with
@@ -55,6 +56,9 @@ func (s Spec) fault() (field, message string) {
 	}
 	if field, message := s.faultyRequires(); field != "" {
 		return field, message
+	}
+	if s.Capacity < 0 || s.Capacity > MaxCapacity {
+		return "capacity", fmt.Sprintf("%d is no number of requests a second: it goes from 1 to %d; 0: not declared", s.Capacity, MaxCapacity)
 	}
 	return s.faultyTags()
 }
@@ -104,7 +108,7 @@ func faultyNames(names []string) string {
 // clone returns a copy that shares nothing with s, with nothing for empty, so
 // that it equals itself after a trip through JSON.
 func (s Spec) clone() Spec {
-	c := Spec{Endpoints: cloneList(s.Endpoints), Provides: cloneList(s.Provides)}
+	c := Spec{Endpoints: cloneList(s.Endpoints), Provides: cloneList(s.Provides), Capacity: s.Capacity}
 	if s.Shape != nil {
 		c.Shape = &Shape{Writes: s.Shape.Writes, Reads: cloneList(s.Shape.Reads)}
 	}
@@ -133,7 +137,7 @@ func (s Spec) equal(t Spec) bool {
 		s.Shape.equal(t.Shape) &&
 		slices.Equal(s.Provides, t.Provides) &&
 		maps.EqualFunc(s.Requires, t.Requires, slices.Equal[[]string]) &&
-		maps.Equal(s.Tags, t.Tags)
+		maps.Equal(s.Tags, t.Tags) && s.Capacity == t.Capacity
 }
 
 func (s *Shape) equal(t *Shape) bool {

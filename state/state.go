@@ -77,6 +77,8 @@ type Spec struct {
 	Provides  []string            `json:"provides,omitempty"`
 	Requires  map[string][]string `json:"requires,omitempty"`
 	Tags      map[string]string   `json:"tags,omitempty"`
+	// Capacity is how many requests a second one endpoint serves; 0: not declared.
+	Capacity int `json:"capacity,omitempty"`
 }
 
 // Shape is the data shape that a version writes and the ones it can read.

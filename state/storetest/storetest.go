@@ -53,8 +53,8 @@ func declaration() state.Declare {
 	d := state.Declare{Services: map[string]state.DeclaredService{}}
 	for i := range 3 {
 		d.Services[fmt.Sprintf("s%d", i)] = state.DeclaredService{Versions: map[string]state.DeclaredVersion{
-			"v1": {Spec: state.Spec{Endpoints: []string{"127.0.0.1:1"}, Shape: &state.Shape{Writes: "1", Reads: []string{"1", "2"}}}, Weight: 100},
-			"v2": {Spec: state.Spec{Endpoints: []string{"127.0.0.1:2"}, Requires: map[string][]string{"s0": {"x"}}}},
+			"v1": {Spec: state.Spec{Endpoints: []string{"127.0.0.1:1"}, Shape: &state.Shape{Writes: "1", Reads: []string{"1", "2"}}, Provides: []string{"x"}}, Weight: 100},
+			"v2": {Spec: state.Spec{Endpoints: []string{"127.0.0.1:2"}, Provides: []string{"x"}, Requires: map[string][]string{fmt.Sprintf("s%d", (i+1)%3): {"x"}}}},
 		}}
 	}
 	return d

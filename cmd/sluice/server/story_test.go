@@ -155,8 +155,8 @@ func TestAVersionWithoutHealthyEndpointFailsOverAndKeepsItsSessions(t *testing.T
 	s := run(t, fmt.Sprintf(`services:
   web:
     versions:
-      v1: {endpoints: [%q], weight: 1, shape: {writes: "1", reads: ["1"]}}
-      v2: {endpoints: [%q], weight: 0, shape: {writes: "1", reads: ["1"]}}
+      v1: {endpoints: [%q], weight: 1, shape: {writes: "1", reads: ["1", "2"]}}
+      v2: {endpoints: [%q], weight: 0, shape: {writes: "1", reads: ["1", "2"]}}
       v3: {endpoints: [%q], weight: 0, shape: {writes: "2", reads: ["1", "2"]}}
     health: {interval: 20ms, timeout: 1s, fall: 1, rise: 1}
     outlier: {max_percent: 0}
