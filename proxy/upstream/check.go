@@ -111,7 +111,12 @@ func (e *Endpoint) connects(ctx context.Context) error {
 
 // answers returns the check by a GET.
 func (e *Endpoint) answers(cfg HealthConfig) func(context.Context) error {
-	host := cfg.Host
+	return e.get(cfg.Path, cfg.Host, "Sluice-Health")
+}
+
+// get returns what asks the endpoint for a path in the name of agent; a 2xx or
+// 3xx is good. Host is that of HealthConfig.
+func (e *Endpoint) get(path, host, agent string) func(context.Context) error {
 	switch {
 	case host != "":
 	case e.network == "unix":
@@ -121,12 +126,12 @@ func (e *Endpoint) answers(cfg HealthConfig) func(context.Context) error {
 	}
 	ask := e.asker()
 	return func(ctx context.Context) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://endpoint"+cfg.Path, nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://endpoint"+path, nil)
 		if err != nil {
 			return err
 		}
 		req.Host = host
-		req.Header.Set("User-Agent", "Sluice-Health")
+		req.Header.Set("User-Agent", agent)
 		// RoundTrip follows no redirect: a 3xx is the endpoint's own answer.
 		resp, err := ask(req)
 		if err != nil {
@@ -134,7 +139,7 @@ func (e *Endpoint) answers(cfg HealthConfig) func(context.Context) error {
 		}
 		resp.Body.Close()
 		if resp.StatusCode < 200 || resp.StatusCode > 399 {
-			return fmt.Errorf("GET %s answered %s", cfg.Path, resp.Status)
+			return fmt.Errorf("GET %s answered %s", path, resp.Status)
 		}
 		return nil
 	}
