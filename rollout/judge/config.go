@@ -36,11 +36,10 @@ type Config struct {
 // one is worse by a margin, the faster the wider the margin is.
 type Margin struct {
 	UpTo float64 `json:"up_to"` // the greatest share that it holds for, above 0, at most 1
-	// Ratio is of bad sessions, candidate to baseline, and greater than
-	// Config.Tolerated of errors, p95 and p99. At most 64.
+	// Ratio is of bad sessions, candidate to baseline, on top of what
+	// Config.Tolerated allows for the metric. Above 1, at most 100.
 	Ratio float64 `json:"ratio"`
-	// Latency is of latencies, candidate to baseline, and greater than
-	// Config.Tolerated of shift. At most 16.
+	// Latency is of latencies, likewise. Above 1, at most 16.
 	Latency float64 `json:"latency"`
 }
 
@@ -57,7 +56,7 @@ func DefaultConfig() Config {
 		Votes:     map[Metric]float64{Errors: 0.4, Shift: 0.3, P95: 0.15, P99: 0.15},
 		Tolerated: map[Metric]float64{Errors: 1, Shift: 1.1, P95: 1.25, P99: 1.25},
 		Ceiling:   0.001,
-		Margins:   []Margin{{0.05, 4, 2}, {0.25, 3, 1.75}, {0.5, 2, 1.5}, {1, 1.5, 1.35}},
+		Margins:   []Margin{{0.05, 4, 2}, {0.25, 3, 1.75}, {0.5, 2, 1.5}, {1, 1.5, 1.25}},
 	}
 }
 
@@ -111,10 +110,10 @@ func (c Config) checkMargins() error {
 		switch {
 		case !(m.UpTo > least && m.UpTo <= 1):
 			return fmt.Errorf("margins[%d].up_to is %v; it must be above %v and at most 1", i, m.UpTo, least)
-		case !(m.Ratio > c.toleratedRatio() && m.Ratio <= 64):
-			return fmt.Errorf("margins[%d].ratio is %v; it must be above %v, which is tolerated, and at most 64", i, m.Ratio, c.toleratedRatio())
-		case !(m.Latency > c.tolerated(Shift) && m.Latency <= 16):
-			return fmt.Errorf("margins[%d].latency is %v; it must be above %v, which is tolerated, and at most 16", i, m.Latency, c.tolerated(Shift))
+		case !(m.Ratio > 1 && m.Ratio <= 100):
+			return fmt.Errorf("margins[%d].ratio is %v; it must be above 1 and at most 100", i, m.Ratio)
+		case !(m.Latency > 1 && m.Latency <= 16):
+			return fmt.Errorf("margins[%d].latency is %v; it must be above 1 and at most 16", i, m.Latency)
 		}
 		least = m.UpTo
 	}
@@ -132,9 +131,12 @@ func (c Config) tolerated(m Metric) float64 {
 	return 1
 }
 
-// toleratedRatio returns the greatest ratio of bad sessions that any metric tolerates.
-func (c Config) toleratedRatio() float64 {
-	return max(c.tolerated(Errors), c.tolerated(P95), c.tolerated(P99))
+// refuted returns the ratio that a margin refutes for a metric.
+func (c Config) refuted(m Metric, margin int) float64 {
+	if m == Shift {
+		return c.tolerated(m) * c.Margins[margin].Latency
+	}
+	return c.tolerated(m) * c.Margins[margin].Ratio
 }
 
 // vote returns a metric's share of the alarm, from 0 to 1.
@@ -146,9 +148,9 @@ func (c Config) vote(m Metric) float64 {
 	return c.Votes[m] / sum
 }
 
-// Margin returns the ratio of bad sessions that must be refuted before a candidate
-// gets a share.
-func (c Config) Margin(share float64) float64 { return c.Margins[c.margin(share)].Ratio }
+// Margin returns the ratio of sessions with errors that must be refuted before a
+// candidate gets a share.
+func (c Config) Margin(share float64) float64 { return c.refuted(Errors, c.margin(share)) }
 
 // margin returns the index of the margin for a share.
 func (c Config) margin(share float64) int {
@@ -182,9 +184,6 @@ func (c Config) orDefaults() Config {
 	}
 	if c.checkMargins() != nil {
 		c.Margins = d.Margins
-	}
-	if c.checkMargins() != nil { // the default margins are below what is tolerated
-		c.Tolerated = d.Tolerated
 	}
 	c.Votes, c.Tolerated, c.Margins = maps.Clone(c.Votes), maps.Clone(c.Tolerated), slices.Clone(c.Margins)
 	return c

@@ -120,7 +120,7 @@ func (st *State) Judge(in Input) Verdict {
 	alarm := -math.Log(st.cfg.Alpha)
 	v.LogR = r.log()
 	v.R, v.Bar = expFinite(v.LogR), v.LogR/alarm
-	v.SessionShare = st.worstSplit()
+	_, v.SessionShare = st.worstSplit()
 	unsafe := st.unsafe(v.Metrics)
 	switch {
 	case v.LogR >= alarm && st.badEnough(blamed(v.Metrics, alarm)):
@@ -193,7 +193,7 @@ func (st *State) viewLabels(m Metric, in Input) MetricView {
 	l, g, margin := &st.labels[m], st.grids[m], st.cfg.margin(in.Next)
 	best, lo, hi := l.estimate(g, in.Dispersion)
 	view := MetricView{
-		Metric: m, Candidate: l.Candidate, Events: l.Events, Share: in.Share, Margin: st.cfg.Margins[margin].Ratio,
+		Metric: m, Candidate: l.Candidate, Events: l.Events, Share: in.Share, Margin: st.cfg.refuted(m, margin),
 		Harm: l.harm(g, st.idle(), in.Dispersion), Safe: l.safe(g, margin, in.Dispersion),
 		// The interval's ends lie between ratios of the grid: it is shown a step wider.
 		Ratio: ratioAt(best), Lo: ratioAt(max(lo-1, -reach)), Hi: ratioAt(min(hi+1, reach)),
@@ -209,7 +209,7 @@ func (st *State) viewLabels(m Metric, in Input) MetricView {
 func (st *State) viewShift(_ Metric, in Input) MetricView {
 	margin := st.cfg.margin(in.Next)
 	view := MetricView{
-		Metric: Shift, Candidate: st.shift.Candidate, Events: st.shift.Sessions, Margin: st.cfg.Margins[margin].Latency,
+		Metric: Shift, Candidate: st.shift.Candidate, Events: st.shift.Sessions, Margin: st.cfg.refuted(Shift, margin),
 		Harm: st.shift.harm(st.idle(), in.Dispersion), Safe: st.shift.safe(margin, in.Dispersion), Ratio: 1,
 	}
 	if by := st.shift.slower(); by > 0 {
@@ -259,15 +259,16 @@ func (st *State) unsafe(views []MetricView) []Metric {
 	return all
 }
 
-// worstSplit returns the greatest log Bayes factor of a broken split. A split that
-// was broken in one epoch has brought evidence that can't be told from the rest, so
-// no later epoch heals it.
-func (st *State) worstSplit() float64 {
-	worst := 0.0
+// worstSplit returns the epoch whose split is the likeliest to be broken, with the
+// logarithm of its Bayes factor, at least 0. A split that was broken in one epoch
+// has brought evidence that can't be told from the rest, so no later epoch heals it.
+func (st *State) worstSplit() (worst epoch, factor float64) {
 	for _, e := range st.epochs {
-		worst = max(worst, sessionShare(e.Candidate, e.All, e.Weight))
+		if f := sessionShare(e.Candidate, e.All, e.Weight); f > factor {
+			worst, factor = e, f
+		}
 	}
-	return worst
+	return worst, factor
 }
 
 // noTraffic reports whether the candidate has had no session in the latest epoch,

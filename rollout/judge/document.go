@@ -71,7 +71,7 @@ func (st *State) UnmarshalJSON(text []byte) error {
 // fits reports whether l may take the place of one without evidence.
 func (l *labels) fits(empty *labels) bool {
 	return len(l.Log) == len(empty.Log) && len(l.Base) == len(empty.Base) && possible(l.Log) && possible(l.Base) &&
-		l.Candidate >= 0 && l.Candidate <= l.Events && l.Expected >= 0
+		l.Candidate >= 0 && l.Candidate <= l.Events && l.Events <= maxTotal && l.Expected >= 0 && l.Expected <= maxTotal
 }
 
 func (f *shift) fits(empty *shift) bool {
@@ -83,7 +83,7 @@ func (f *shift) fits(empty *shift) bool {
 			return false
 		}
 	}
-	return possible(f.Log) && possible(f.Base) && f.Candidate >= 0 && f.Candidate <= f.Sessions
+	return possible(f.Log) && possible(f.Base) && f.Candidate >= 0 && f.Candidate <= f.Sessions && f.Sessions <= maxTotal
 }
 
 // possible reports whether logarithms are of a size that sums of them stay finite.
@@ -101,14 +101,14 @@ func (st *State) checkTotals() error {
 	if st.minute < 0 || st.minute > restarts {
 		return fmt.Errorf("the evidence's minute is %d; it must be from 0 to %d", st.minute, restarts)
 	}
-	if st.bad < 0 || st.n < st.bad {
+	if st.bad < 0 || st.n < st.bad || st.n > maxTotal {
 		return fmt.Errorf("the evidence has %d bad sessions of %d", st.bad, st.n)
 	}
 	if len(st.epochs) > maxEpochs {
 		return fmt.Errorf("the evidence has %d epochs; at most %d are kept", len(st.epochs), maxEpochs)
 	}
 	for i, e := range st.epochs {
-		if i > 0 && e.Epoch <= st.epochs[i-1].Epoch || e.Candidate < 0 || e.All < e.Candidate || !(e.Weight >= 0 && e.Weight <= 1) {
+		if i > 0 && e.Epoch <= st.epochs[i-1].Epoch || e.Candidate < 0 || e.All < e.Candidate || e.All > maxTotal || !(e.Weight >= 0 && e.Weight <= 1) {
 			return fmt.Errorf("the evidence's epoch %d can't be: %d of %d sessions at %v", e.Epoch, e.Candidate, e.All, e.Weight)
 		}
 	}

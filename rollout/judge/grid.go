@@ -38,8 +38,8 @@ func newGrid(cfg Config, m Metric) *grid {
 	for k := range g.harm {
 		g.harm[k] = g.place(places, tolerated+float64(k))
 	}
-	for i, margin := range cfg.Margins {
-		top := stepsPerOctave * math.Log2(margin.Ratio)
+	for i := range cfg.Margins {
+		top := stepsPerOctave * math.Log2(cfg.refuted(m, i))
 		for k := range g.safe[i] {
 			g.safe[i][k] = g.place(places, top-float64(k))
 		}

@@ -109,8 +109,8 @@ func (f *shift) take(w *latencies, cfg Config, candidate, all, ref []float64, s 
 	}
 	reverse(w.reference)
 	highest := len(ref) - 1 - quantile(ref, 0.99)
-	for m, margin := range cfg.Margins {
-		w.move(candidate, all, bucketsOf(margin.Latency))
+	for m := range cfg.Margins {
+		w.move(candidate, all, bucketsOf(cfg.refuted(Shift, m)))
 		reverse(w.candidate)
 		reverse(w.all)
 		for i := range f.Log {

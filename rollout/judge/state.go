@@ -61,7 +61,7 @@ func (st *State) Config() Config { return st.cfg }
 // Where s is not between 0 and 1, there is nothing to compare, and nothing is
 // taken in; nor is it for a count that can't be.
 func (st *State) Events(m Metric, x, e int, s float64) {
-	if m >= Metrics || m == Shift || x < 0 || e <= 0 || x > e || !(s > 0 && s < 1) {
+	if m >= Metrics || m == Shift || x < 0 || e <= 0 || x > e || e > maxCount || !(s > 0 && s < 1) {
 		return
 	}
 	st.labels[m].take(st.grids[m], x, e, s)
@@ -93,13 +93,17 @@ func (st *State) Latencies(candidate, all, ref []float64, s float64) {
 	st.shift.take(&st.work, st.cfg, candidate, all, ref, s)
 }
 
-// maxCount bounds a count, so that sums of them are exact.
-const maxCount = 1 << 40
+// maxCount bounds what a call may count: more has not happened. maxTotal bounds
+// what a document may say of all calls, so that sums do not overflow.
+const (
+	maxCount = 1<<31 - 1
+	maxTotal = 1 << 60
+)
 
 // Candidate adds to the candidate's totals: n sessions, bad ones among them. The
 // ceiling and the check for traffic are about these.
 func (st *State) Candidate(bad, n int) {
-	if bad < 0 || n < bad || int64(n) > maxCount {
+	if bad < 0 || n < bad || n > maxCount {
 		return
 	}
 	st.bad += int64(bad)
@@ -109,7 +113,7 @@ func (st *State) Candidate(bad, n int) {
 // Sessions adds to the sessions that were assigned in an epoch: the candidate's and
 // all of them, while its weight was w as a share.
 func (st *State) Sessions(at uint64, candidate, all int, w float64) {
-	if candidate < 0 || all < candidate || int64(all) > maxCount || !(w >= 0 && w <= 1) {
+	if candidate < 0 || all < candidate || all > maxCount || !(w >= 0 && w <= 1) {
 		return
 	}
 	st.addEpoch(epoch{at, int64(candidate), int64(all), w})

@@ -19,7 +19,7 @@ func (st *State) text(v Verdict, in Input) string {
 		}
 		return "Hold, suspicious: " + st.describe(v) + ". " + harm
 	case ReasonBroken:
-		e := st.worstEpoch()
+		e, _ := st.worstSplit()
 		return fmt.Sprintf("Hold: the split is broken. Of %d sessions assigned in epoch %d, %d went to the candidate, where its weight of %s makes about %.0f.",
 			e.All, e.Epoch, e.Candidate, percent(e.Weight), float64(e.All)*e.Weight)
 	case ReasonNoTraffic:
@@ -68,18 +68,6 @@ func wait(v Verdict, in Input) string {
 		return fmt.Sprintf("No promotion in sight at this traffic; at %s it would take about %s min.", percent(in.Next), plain(math.Ceil(*v.MinutesToPromoteAtNext)))
 	}
 	return "No promotion in sight at this traffic."
-}
-
-// worstEpoch returns the epoch whose split is the likeliest to be broken.
-func (st *State) worstEpoch() epoch {
-	var worst epoch
-	most := math.Inf(-1)
-	for _, e := range st.epochs {
-		if f := sessionShare(e.Candidate, e.All, e.Weight); f > most {
-			worst, most = e, f
-		}
-	}
-	return worst
 }
 
 // number returns what a logarithm is of, also where no float64 could hold it.
