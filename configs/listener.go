@@ -83,8 +83,9 @@ type ListenerLimits struct {
 	// is waited for, after 5 s of it. 0: no limit; default 240.
 	MinBodyRate Size `yaml:"min_body_rate"`
 	// Connections is how many may be open at once; more wait in the kernel's
-	// queue, and idle ones make room. 0, the default: what the limit of file
-	// descriptors allows.
+	// queue, and idle ones make room. 0, the default: half of what the limit of
+	// file descriptors allows, over all listeners, since a request may need one
+	// more to an endpoint; a number holds up to all of it.
 	Connections int `yaml:"connections"`
 	// ConnectionsPerClient is how many one client may have open; more are
 	// closed at once. Trusted proxies may have any number. 0, the default: no

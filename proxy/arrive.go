@@ -29,7 +29,7 @@ const (
 )
 
 // arrive learns whose connection this is, before anything is read of it but the
-// header of a balancer, and reports whether it is let in. If so, depart is due.
+// header of a balancer, and reports whether it is let in.
 func (c *conn1) arrive() bool {
 	if err := c.readProxyHeader(); err != nil {
 		c.srv.stats.ConnectionRefused(refusedProxyProtocol)
@@ -37,18 +37,14 @@ func (c *conn1) arrive() bool {
 			zap.Stringer("from", c.peer.addr), zap.Error(err))
 		return false
 	}
-	if !c.peer.countsAlone() || c.srv.holders.Take(c.peer.addr.Addr(), c.peer.listener.ConnectionsPerClient) {
+	if !c.peer.countsAlone() {
 		return true
 	}
-	c.srv.stats.ConnectionRefused(refusedPerClient)
-	return false
-}
-
-// depart ends what arrive began.
-func (s *Server) depart(p peer) {
-	if p.countsAlone() {
-		s.holders.Give(p.addr.Addr())
+	c.peer.counted = c.srv.holders.Take(c.peer.addr.Addr(), c.peer.listener.ConnectionsPerClient)
+	if !c.peer.counted {
+		c.srv.stats.ConnectionRefused(refusedPerClient)
 	}
+	return c.peer.counted
 }
 
 // countsAlone reports whether the peer is held to its listener's limit of a

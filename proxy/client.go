@@ -43,13 +43,11 @@ func (c *conn1) abort() { c.sock.Abort() }
 // start learns who the client is, completes the TLS handshake, if there is one,
 // learns the protocol and serves.
 func (c *conn1) start() {
-	defer c.from.left()
 	defer c.survive()
 	if !c.arrive() {
 		c.end()
 		return
 	}
-	defer c.srv.depart(c.peer)
 	t, isTLS := c.sock.NetConn().(*tls.Conn)
 	if !isTLS {
 		c.serveCleartext()

@@ -52,6 +52,7 @@ const (
 	nextRequest next = iota // another request may come
 	nextRead                // the request under way has to be read from the socket
 	nextLast                // the server stops
+	nextRest                // the connection does without a goroutine until something comes
 	nextEnd                 // the connection ends
 )
 
@@ -60,11 +61,30 @@ const (
 // A request that comes in one piece, as nearly all do, is served inside the
 // wait for it (sock.Conn.Each, handle). One that must be read further leaves
 // that wait, and is served by plain reads.
+//
+// A wait that lasts ends, and the goroutine with it; wake goes on.
 func (c *conn1) serve() {
-	defer c.end()
 	c.onBytes = c.handle
+	c.sock.MayRest()
+	c.goOn(c.await)
+}
+
+// wake goes on in a goroutine of its own with a connection that rested.
+func (c *conn1) wake() {
+	defer c.survive()
+	c.goOn(c.wait)
+}
+
+// goOn serves from a step on until the connection rests or ends.
+func (c *conn1) goOn(step func() next) {
+	rests := false
+	defer func() {
+		if !rests {
+			c.end()
+		}
+	}()
 	for {
-		switch c.await() {
+		switch step() {
 		case nextRead:
 			if c.serveRead() != nextRequest {
 				return
@@ -73,9 +93,16 @@ func (c *conn1) serve() {
 			if !c.lastCall() || c.serveRead() != nextRequest {
 				return
 			}
+		case nextRest:
+			if rests = c.sock.Rest(c.wake); rests {
+				return // from here on the connection is another goroutine's
+			}
+			step = c.wait
+			continue
 		default:
 			return
 		}
+		step = c.await
 	}
 }
 
@@ -90,10 +117,17 @@ func (c *conn1) await() next {
 	if !c.state.toIdle() {
 		return nextLast
 	}
-	if err := c.sock.Each(&c.in, c.onBytes); err == nil {
+	return c.wait()
+}
+
+// wait is the wait itself.
+func (c *conn1) wait() next {
+	switch err := c.sock.Each(&c.in, c.onBytes); {
+	case err == nil:
 		return c.after
-	}
-	if !c.state.toBusy() {
+	case err == sock.ErrResting:
+		return nextRest
+	case !c.state.toBusy():
 		return nextLast
 	}
 	return nextEnd
@@ -269,7 +303,7 @@ func (c *conn1) end() {
 	}
 	c.in.Free()
 	c.sock.Close()
-	c.srv.forget(c)
+	c.srv.forget(c, &c.peer)
 }
 
 // Bounds of the time and the bytes that a refused or unread request is granted

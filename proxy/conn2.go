@@ -81,25 +81,60 @@ func newConn2(c1 *conn1) *conn2 {
 	return c
 }
 
-// serve reads frames until the connection ends.
+// serve reads frames until the connection ends, or rests: then wake goes on.
 func (c *conn2) serve() {
-	var err error = errConnGone
-	defer func() { c.end(err) }()
-	if err = c.greet(); err == nil {
-		err = c.process()
+	c.goOn(func() error {
+		if err := c.greet(); err != nil {
+			return err
+		}
+		if err := c.process(); err != nil {
+			return err
+		}
+		c.sock.ShareWrites()
+		c.sock.MayRest()
+		return c.read()
+	})
+}
+
+// wake goes on in a goroutine of its own with a connection that rested.
+func (c *conn2) wake() {
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.srv.survive(fault, nil)
+		}
+	}()
+	c.goOn(c.read)
+}
+
+// goOn reads from a step on until the connection rests or ends.
+func (c *conn2) goOn(step func() error) {
+	rests, why := false, error(errConnGone) // which it stays in a fault of this program
+	defer func() {
+		if !rests {
+			c.end(why)
+		}
+	}()
+	err := step()
+	for err == sock.ErrResting {
+		if rests = c.sock.Rest(c.wake); rests {
+			return // from here on the connection is another goroutine's
+		}
+		err = c.read()
 	}
-	if err != nil {
-		return
-	}
-	c.sock.ShareWrites()
+	why = err
+}
+
+// read takes in frames as they come.
+func (c *conn2) read() error {
 	var fault error
-	err = c.sock.Each(&c.in, func() bool {
+	err := c.sock.Each(&c.in, func() bool {
 		fault = c.process()
 		return fault == nil
 	})
 	if fault != nil {
-		err = fault
+		return fault
 	}
+	return err
 }
 
 // greet sends this side's SETTINGS and reads the client's preface.
@@ -244,7 +279,7 @@ func (c *conn2) end(err error) {
 	c.mu.Lock()
 	c.out.free()
 	c.mu.Unlock()
-	c.srv.forget(c)
+	c.srv.forget(c, &c.peer)
 }
 
 // linger ends this side's direction and reads on for a moment, so that what

@@ -50,7 +50,8 @@ type ListenerConfig struct {
 	// ProxyProtocol says whether trusted proxies tell whose connection it is.
 	ProxyProtocol ProxyMode
 	// Connections is how many may be open at once; more wait in the kernel's
-	// queue. 0: as many as the limit of descriptors allows.
+	// queue. 0: half as many as the limit of descriptors allows; any other number
+	// holds up to all of those.
 	Connections int
 	// ConnectionsPerClient is how many one client may have open, an IPv6 client
 	// being a /64; more are closed at once. Trusted proxies may have any number.

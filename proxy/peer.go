@@ -19,6 +19,7 @@ type peer struct {
 	tlsVersion uint16
 	trusted    bool   // one of the listener's trusted proxies: what it says of its clients is believed
 	shard      uint32 // spreads the counters
+	counted    bool   // among its client's connections, until the end
 
 	forwarded []byte // the X-Forwarded-* fields of a peer that is the client itself
 	scheme    string // "http" or "https"

@@ -22,14 +22,16 @@ const reservedDescriptors = 128
 const leastConnections = 16
 
 // defaultConnections is how many connections clients may have in all, by the
-// limit of descriptors: each may need one to an endpoint.
-func defaultConnections() int64 {
+// limit of descriptors: each may need one to an endpoint. Listeners that are
+// told their number may have more, up to atAll: who says so knows how many of
+// them will ask at once.
+func defaultConnections() (usual, atAll int64) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return leastConnections
+		return leastConnections, leastConnections
 	}
-	files := min(uint64(limit.Cur), 1<<30)
-	return max((int64(files)-reservedDescriptors)/2, leastConnections)
+	left := int64(min(uint64(limit.Cur), 1<<30)) - reservedDescriptors
+	return max(left/2, leastConnections), max(left, leastConnections)
 }
 
 // Times of waiting for room.
@@ -41,7 +43,16 @@ const (
 // full reports whether there is no room for another connection.
 func (l *listener) full() bool {
 	most := int64(l.config.Load().Connections)
-	return most > 0 && l.open.Load() >= most || l.srv.clients.Load() >= l.srv.mostOpen
+	return most > 0 && l.open.Load() >= most || l.srv.clients.Load() >= l.mostOfAll()
+}
+
+// mostOfAll is how many connections all listeners may have while this one
+// accepts.
+func (l *listener) mostOfAll() int64 {
+	if l.config.Load().Connections > 0 {
+		return l.srv.mostAtAll
+	}
+	return l.srv.mostOpen
 }
 
 // awaitRoom waits until there is room for another connection, or the listener
@@ -103,7 +114,7 @@ type evictable interface {
 // one alone, since finding it costs a look at all.
 func (l *listener) makeRoom() {
 	n := l.srv.closeIdle(func(c clientConn) bool { return c.listener() == l }, 1+int(l.open.Load()/32))
-	if n == 0 && l.srv.clients.Load() >= l.srv.mostOpen {
+	if n == 0 && l.srv.clients.Load() >= l.mostOfAll() {
 		l.srv.closeIdle(func(clientConn) bool { return true }, 1+int(l.srv.clients.Load()/32))
 	}
 }

@@ -93,8 +93,28 @@ func TestAFullListenerCloses(t *testing.T) {
 }
 
 func TestDefaultConnections(t *testing.T) {
-	if n := defaultConnections(); n < leastConnections {
-		t.Errorf("%d connections", n)
+	if usual, atAll := defaultConnections(); usual < leastConnections || atAll < usual {
+		t.Errorf("%d connections, at all %d", usual, atAll)
+	}
+}
+
+// TestAToldNumberOutweighsTheUsualOne: descriptors for endpoints need not be two
+// for each.
+func TestAToldNumberOutweighsTheUsualOne(t *testing.T) {
+	srv := New(Options{Stats: stats.New(stats.Options{})})
+	srv.mostOpen, srv.mostAtAll = 10, 20
+	for _, c := range []struct {
+		told     int
+		open     int64
+		wantFull bool
+	}{{0, 9, false}, {0, 10, true}, {5, 5, true}, {15, 14, false}, {15, 15, true}, {100, 19, false}, {100, 20, true}} {
+		l := &listener{srv: srv}
+		l.config.Store(ListenerConfig{Connections: c.told}.withDefaults())
+		l.open.Store(c.open)
+		srv.clients.Store(c.open)
+		if l.full() != c.wantFull {
+			t.Errorf("told %d, %d are open: full is %v", c.told, c.open, l.full())
+		}
 	}
 }
 

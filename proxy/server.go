@@ -31,7 +31,7 @@ type Options struct {
 	Trace  Tracing
 	// MaxConnections is how many connections clients may have at once, over all
 	// listeners; 0: what the limit of descriptors allows, two each and some to
-	// spare.
+	// spare, one each where a listener is told its number.
 	MaxConnections int
 	// OverloadTarget is how long work that is ready may wait for its turn before
 	// requests are refused with 503; 0: DefaultOverloadTarget; below 0: any time.
@@ -68,6 +68,7 @@ type Server struct {
 	holders   limit.Holders // of connections, by client
 	clients   atomic.Int64  // connections of all listeners
 	mostOpen  int64         // of them
+	mostAtAll int64         // of them, while a listener accepts that is told its number
 	overload  overload
 	running   sync.WaitGroup // accept loops and connections
 }
@@ -81,8 +82,8 @@ func New(opt Options) *Server {
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
-	if s.mostOpen = int64(opt.MaxConnections); s.mostOpen <= 0 {
-		s.mostOpen = defaultConnections()
+	if s.mostOpen, s.mostAtAll = defaultConnections(); opt.MaxConnections > 0 {
+		s.mostOpen, s.mostAtAll = int64(opt.MaxConnections), int64(opt.MaxConnections)
 	}
 	s.newOverload(opt)
 	s.access, s.tracing = newAccessLog(opt.Access), newTracing(opt.Trace)
@@ -114,10 +115,14 @@ func (s *Server) countToken(o routing.TokenOutcome) {
 }
 
 // forget drops a connection that has ended.
-func (s *Server) forget(c clientConn) {
+func (s *Server) forget(c clientConn, p *peer) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
+	if p.counted {
+		s.holders.Give(p.addr.Addr())
+	}
+	c.listener().left()
 	s.running.Done()
 }
 

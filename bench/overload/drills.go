@@ -127,9 +127,9 @@ func (s *stage) capacity(ctx context.Context, closedLoop int) (float64, error) {
 // drips that come again before their old ones are gone.
 const measuringRoom = 300
 
-// room is how many connections Sluice takes with its descriptors: two are for
-// each, and 128 for other things.
-func (s *stage) room() int { return (int(s.files) - 128) / 2 }
+// room is how many connections Sluice takes with its descriptors: 128 are for
+// other things.
+func (s *stage) room() int { return int(s.files) - 128 }
 
 // drip measures ordinary requests before and beside idle and dripping
 // connections.

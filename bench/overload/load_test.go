@@ -67,7 +67,7 @@ func TestLastShed(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	for _, args := range [][]string{{}, {"-times", "0", "load_test.go"}, {"-slow", "load_test.go"}, {"no such file"}} {
+	for _, args := range [][]string{{}, {"-times", "0.5", "load_test.go"}, {"-slow", "load_test.go"}, {"no such file"}} {
 		if _, err := parseFlags(args); err == nil {
 			t.Errorf("%v is taken", args)
 		}

@@ -58,7 +58,7 @@ func parseFlags(args []string) (options, error) {
 		fmt.Fprintln(f.Output(), "usage: overload [flags] SLUICE\n\nSLUICE is the path of the sluice binary.")
 		f.PrintDefaults()
 	}
-	f.Float64Var(&o.times, "times", 5, "the load, in times of the capacity")
+	f.Float64Var(&o.times, "times", 5, "the load, in times of the capacity; 0: the second drill alone")
 	f.BoolVar(&o.cpu, "cpu", false, "let Sluice's core be the bottleneck, not its endpoints; then the load may not reach -times")
 	f.DurationVar(&o.wait, "wait", 20*time.Millisecond, "how long the backend takes for an answer")
 	f.DurationVar(&o.calm, "calm", 6*time.Second, "time at a fifth of the capacity or so before the load")
@@ -73,8 +73,8 @@ func parseFlags(args []string) (options, error) {
 	if f.NArg() != 1 {
 		return o, errors.New("the path of the sluice binary is needed, after the flags: overload ./bin/sluice")
 	}
-	if o.times < 1 || o.calm < 2*time.Second || o.storm < 2*time.Second || o.after < time.Second || o.idle < 0 || o.dripping < 0 {
-		return o, errors.New("-times is 1 or more, -calm and -storm 2s or more, -after 1s or more, -idle and -dripping not below 0")
+	if o.times != 0 && o.times < 1 || o.calm < 2*time.Second || o.storm < 2*time.Second || o.after < time.Second || o.idle < 0 || o.dripping < 0 {
+		return o, errors.New("-times is 0, or 1 or more, -calm and -storm 2s or more, -after 1s or more, -idle and -dripping not below 0")
 	}
 	var err error
 	if o.sluice, err = filepath.Abs(f.Arg(0)); err != nil {
@@ -104,24 +104,30 @@ func run(ctx context.Context, args []string) error {
 	defer os.RemoveAll(dir)
 	var text strings.Builder
 	fmt.Fprintln(&text, heading(ctx, o))
-	sh, upstream := byEndpoints, boundedUpstream
-	if o.cpu {
-		sh, upstream = byCPU, ""
-	}
-	s, err := startStage(ctx, dir, o, o.wait, upstream)
-	if err == nil {
-		err = errors.Join(s.overload(ctx, &text, sh), s.stop())
+	if o.times > 0 {
+		sh, upstream := byEndpoints, boundedUpstream
+		if o.cpu {
+			sh, upstream = byCPU, ""
+		}
+		err = drill(ctx, dir, o, o.wait, upstream, func(s *stage) error { return s.overload(ctx, &text, sh) })
 	}
 	if err == nil && o.idle+o.dripping > 0 {
-		if s, err = startStage(ctx, dir, o, 0, ""); err == nil {
-			err = errors.Join(s.drip(ctx, &text), s.stop())
-		}
+		err = drill(ctx, dir, o, 0, "", func(s *stage) error { return s.drip(ctx, &text) })
 	}
 	fmt.Print(text.String())
 	if err == nil && o.out != "" {
 		err = os.WriteFile(o.out, []byte(text.String()), 0o644)
 	}
 	return err
+}
+
+// drill runs one drill on a stage of its own.
+func drill(ctx context.Context, dir string, o options, wait time.Duration, upstream string, act func(*stage) error) error {
+	s, err := startStage(ctx, dir, o, wait, upstream)
+	if err != nil {
+		return err
+	}
+	return errors.Join(act(s), s.stop())
 }
 
 // heading says where and how it was measured.

@@ -56,12 +56,12 @@ func startStage(ctx context.Context, dir string, o options, wait time.Duration, 
 		return nil, err
 	}
 	s := &stage{o: o, dir: dir, self: self, address: free[0]}
-	if s.files, err = allowDescriptors(uint64(2*(o.idle+o.dripping) + 2*mostConnections)); err != nil {
+	if s.files, err = allowDescriptors(uint64(o.idle + o.dripping + 2*mostConnections)); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(dir, "sluice.yaml")
-	text := fmt.Sprintf("listeners: [{name: edge, address: %q}]\nadmin: {address: %q}\nstate: {backend: memory}\n"+
-		"log: {level: warn, access: {mode: errors}}\nservices: {web: {%sversions: {v1: {endpoints: [%q], weight: 1}}}}\n", free[0], free[1], upstream, free[2])
+	text := fmt.Sprintf("listeners: [{name: edge, address: %q, limits: {connections: %d}}]\nadmin: {address: %q}\nstate: {backend: memory}\n"+
+		"log: {level: warn, access: {mode: errors}}\nservices: {web: {%sversions: {v1: {endpoints: [%q], weight: 1}}}}\n", free[0], s.room(), free[1], upstream, free[2])
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return nil, err
 	}

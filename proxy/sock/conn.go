@@ -46,6 +46,12 @@ type Conn struct {
 	reset       atomic.Bool   // Reset was called
 	drained     bool          // the last read took all that had arrived
 	blind       atomic.Uint32 // how a wait of Each stands; see the blind constants
+	halted      atomic.Bool   // StopReading or Abort was called
+
+	mayRest bool          // waits of Each may end with ErrResting
+	place   atomic.Uint64 // among those that rest; 0: it doesn't. Changed under rests.mu, as the two below are
+	onWake  func()        // what ends the rest
+	polled  *poll         // which knows the socket
 
 	client atomic.Pointer[Conn] // for whom this one is waited for; see WaitsFor
 	left   atomic.Bool          // the peer has left while another connection was waited for
@@ -108,10 +114,15 @@ func (c *Conn) CloseWrite() error {
 }
 
 // StopReading makes reads, also one that is under way, fail at once.
-func (c *Conn) StopReading() { c.nc.SetReadDeadline(longAgo) }
+func (c *Conn) StopReading() {
+	c.halted.Store(true)
+	c.nc.SetReadDeadline(longAgo)
+	c.wake()
+}
 
 // ResumeReading undoes StopReading, unless the connection has timed out.
 func (c *Conn) ResumeReading() {
+	c.halted.Store(false)
 	c.nc.SetReadDeadline(time.Time{})
 	if c.TimedOut() {
 		c.Abort()
@@ -120,7 +131,11 @@ func (c *Conn) ResumeReading() {
 
 // Abort makes reads and writes, also those under way, fail at once and for
 // good. Close is still due.
-func (c *Conn) Abort() { c.nc.SetDeadline(longAgo) }
+func (c *Conn) Abort() {
+	c.halted.Store(true)
+	c.nc.SetDeadline(longAgo)
+	c.wake()
+}
 
 // Reset makes Close end the connection with a reset, so that the peer sees that
 // what it got is not the whole, and aborts it. Over TLS it then ends without

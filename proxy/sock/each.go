@@ -3,6 +3,7 @@ package sock
 import (
 	"io"
 	"syscall"
+	"time"
 
 	"sluice/proxy/buffer"
 )
@@ -10,7 +11,7 @@ import (
 // Each reads what the peer sends into b, empty until then, and calls handle
 // after each read, until handle returns false; then it returns nil. Handle
 // takes all bytes that it returns true for. The error is as Fill's, from a wait
-// or a read.
+// or a read; and ErrResting where MayRest was called.
 //
 // Between two calls of handle nothing is read in vain: the whole runs inside
 // one RawConn.Read, which forgets readiness only when it begins, so that what
@@ -30,9 +31,13 @@ func (c *Conn) Each(b *buffer.Buffer, handle func() bool) error {
 	}
 	c.in, c.readErr, c.handle = b, nil, handle
 	err := c.raw.Read(c.onEach)
-	for c.blind.Swap(seeing) == rescued {
+	for state := c.blind.Swap(seeing); state >= rescued; state = c.blind.Swap(seeing) {
 		c.endRescue()
-		if err != nil { // the wait was ended for what it had missed
+		switch {
+		case err == nil:
+		case state == dismissed:
+			err = ErrResting
+		default: // the wait was ended for what it had missed
 			err = c.raw.Read(c.onEach)
 		}
 	}
@@ -50,7 +55,7 @@ func (c *Conn) Each(b *buffer.Buffer, handle func() bool) error {
 // tells of both, and a wait after the read would be told nothing. The sweeper
 // finds such waits (see rescue).
 func (c *Conn) eachReady(fd uintptr) bool {
-	if c.blind.Swap(seeing) == rescued {
+	if c.blind.Swap(seeing) >= rescued {
 		c.endRescue()
 	}
 	c.wire.begin(true)
@@ -73,7 +78,7 @@ func (c *Conn) eachReady(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN:
 			c.in.Release()
-			if c.wire != nil && c.wire.blind {
+			if c.mayRest || c.wire != nil && c.wire.blind {
 				c.blind.Store(waiting)
 			}
 			return false
@@ -100,9 +105,13 @@ func (c *Conn) callHandle(fd uintptr) bool {
 // time. It is called before the first wait.
 func (c *Conn) ShareWrites() { c.shared = true }
 
-// endRescue lets a connection wait again that the sweeper has woken.
+// endRescue lets a connection wait again that the sweeper has woken, unless its
+// reads were to fail anyway.
 func (c *Conn) endRescue() {
 	c.shard.mu.Lock() // the sweeper is done with the connection
-	c.ResumeReading()
-	c.shard.mu.Unlock()
+	defer c.shard.mu.Unlock()
+	c.nc.SetReadDeadline(time.Time{})
+	if c.halted.Load() || c.TimedOut() {
+		c.nc.SetReadDeadline(longAgo)
+	}
 }

@@ -118,7 +118,7 @@ func sweepAll() {
 		sweeper.now.Store(now)
 		for i := range sweeper.shards {
 			sweeper.shards[i].sweep(now)
-			if ticks%rescueTicks == 0 {
+			if (ticks+i)%rescueTicks == 0 { // a shard each time, lest many begin to rest at once
 				sweeper.shards[i].rescue()
 			}
 		}
@@ -139,6 +139,7 @@ func stopSweeper() bool {
 		sweeper.running.Store(true)
 		return false
 	}
+	resting.end()
 	return true
 }
 
@@ -161,6 +162,7 @@ func (s *shard) sweep(now int64) {
 			next = min(next, at)
 		case c.deadline.CompareAndSwap(at, expired):
 			c.nc.SetDeadline(longAgo)
+			c.wake()
 		default:
 			next = now // renewed just now: look again at the next tick
 		}

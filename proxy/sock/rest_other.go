@@ -1,0 +1,18 @@
+//go:build !linux
+
+package sock
+
+// canRest tells that every wait needs a goroutine here.
+const canRest = false
+
+var resting rests
+
+// rests has no connections, and poll is nothing.
+type (
+	rests struct{}
+	poll  struct{}
+)
+
+func (rests) add(*Conn, func()) bool { return false }
+func (rests) take(*Conn) func()      { return nil }
+func (rests) end()                   {}
