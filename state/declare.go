@@ -74,7 +74,7 @@ func (c Declare) check() error {
 			if !ValidName(version) {
 				return &Refusal{Reason: ErrInvalid, Service: service, Version: version, Field: at, Message: fmt.Sprintf("%q is no name for a version", version), Remedy: nameRemedy}
 			}
-			if field, message := d.Versions[version].Spec.fault(); field != "" {
+			if field, message := d.Versions[version].Spec.faultIn(service); field != "" {
 				return &Refusal{Reason: ErrInvalid, Service: service, Version: version, Field: at + "." + field, Message: message}
 			}
 		}

@@ -115,11 +115,11 @@ func (s *Service) noWayBack(why string) error {
 	}
 	var able []string
 	for _, name := range s.VersionNames() {
-		if name != only && len(s.Versions[name].Spec.Endpoints) > 0 {
+		if v := s.Versions[name]; name != only && len(v.Spec.Endpoints) > 0 && s.passes(v) {
 			able = append(able, name)
 		}
 	}
-	remedy := "no other version of it has endpoints: register one first"
+	remedy := "no other version of it has endpoints and passes its barrier: register one first"
 	if len(able) > 0 {
 		remedy = "name the version to go to (--to): " + list(able)
 	}

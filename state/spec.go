@@ -26,6 +26,23 @@ func (s Spec) Check() error {
 	return invalid("spec."+field, message, "")
 }
 
+// checkIn is Check for a version of a service.
+func (s Spec) checkIn(service string) error {
+	if field, message := s.faultIn(service); field != "" {
+		return invalid("spec."+field, message, "")
+	}
+	return nil
+}
+
+// faultIn is fault for a version of a service. What a version requires of its
+// own service, no sibling could begin to provide.
+func (s Spec) faultIn(service string) (field, message string) {
+	if _, itself := s.Requires[service]; itself {
+		return "requires." + service, "a version can't require something of its own service: shapes say which of them go together"
+	}
+	return s.fault()
+}
+
 // fault finds the first thing wrong, in the order of the fields.
 func (s Spec) fault() (field, message string) {
 	if len(s.Endpoints) > MaxEndpoints {

@@ -18,7 +18,7 @@ func (c PutVersion) plan(s State, meta Meta) ([]edit, error) {
 			Message: fmt.Sprintf("%q is no name for a version", c.Version), Remedy: nameRemedy,
 		}
 	}
-	if err := c.Spec.Check(); err != nil {
+	if err := c.Spec.checkIn(c.Service); err != nil {
 		return nil, err
 	}
 	old := svc.Versions[c.Version]
