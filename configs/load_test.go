@@ -203,7 +203,6 @@ func TestUnsupported(t *testing.T) {
 		got = append(got, kind+u.String())
 	}
 	want := []string{
-		"note: line 31: services.web.versions.v1.requires: the check of what a version requires is not served by this build",
 		"note: line 40: services.web.journeys: a journey is not served by this build",
 	}
 	if !reflect.DeepEqual(got, want) {

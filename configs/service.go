@@ -63,11 +63,16 @@ type Version struct {
 	// Weight is the share of new sessions relative to the siblings: 0 to
 	// 1,000,000. 0, the default: dark.
 	Weight int `yaml:"weight"`
-	// Shape is the data shape; nil: not declared.
+	// Shape is the data shape; nil: not declared. Versions serve together only if
+	// each reads what the other writes.
 	Shape    *Shape              `yaml:"shape"`
 	Provides []string            `yaml:"provides"` // what others may require
-	Requires map[string][]string `yaml:"requires"` // by service, what it must provide
+	Requires map[string][]string `yaml:"requires"` // by service, what its live versions must provide
 	Tags     map[string]string   `yaml:"tags"`     // shown in logs, metrics and the API
+	// Capacity is how many requests a second one endpoint serves: no more of the
+	// traffic is given to the version than its healthy endpoints can take. Up to
+	// 10,000,000; 0, the default: not declared.
+	Capacity int `yaml:"capacity"`
 }
 
 // Shape is the data shape that a version writes and those that it reads.

@@ -58,12 +58,6 @@ func (p *Policy) unsupported(path string, add func(fatal bool, path, format stri
 }
 
 func (s *Service) unsupported(path string, add func(fatal bool, path, format string, args ...any)) {
-	for _, name := range sorted(s.Versions) {
-		v, at := s.Versions[name], join(path+".versions", name)
-		if len(v.Requires) > 0 {
-			add(false, at+".requires", "the check of what a version requires")
-		}
-	}
 	if len(s.Journeys) > 0 {
 		add(false, path+".journeys", "a journey")
 	}

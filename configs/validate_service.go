@@ -14,6 +14,9 @@ import (
 // 0.0001%. It is the state's limit too.
 const maxWeight = 1_000_000
 
+// maxCapacity is the state's limit of what one endpoint serves in a second.
+const maxCapacity = 10_000_000
+
 func (f *File) validateService(c *checker, name string) {
 	s, path := f.Services[name], join("services", name)
 	if !isServiceName(name) {
@@ -23,7 +26,7 @@ func (f *File) validateService(c *checker, name string) {
 		c.fail(path+".versions", `want versions: {v1: {endpoints: ["127.0.0.1:9001"], weight: 100}}`, "the service has no version")
 	}
 	c.pin(path+".pin", &s.Pin)
-	f.validateVersions(c, path+".versions", s)
+	f.validateVersions(c, name, s)
 	c.rules(path+".rules", s)
 	c.upstream(path+".upstream", &s.Upstream)
 	c.health(path+".health", &s.Health)
@@ -74,12 +77,13 @@ func (c *checker) pin(path string, p *Pin) {
 	c.between(path+".max_keys", int64(p.MaxKeys), 1, 100_000_000)
 }
 
-func (f *File) validateVersions(c *checker, path string, s *Service) {
-	sum := 0
+func (f *File) validateVersions(c *checker, service string, s *Service) {
+	path, sum := join("services", service)+".versions", 0
 	for _, name := range sorted(s.Versions) {
 		v, at := s.Versions[name], join(path, name)
 		c.name(at, "version", name)
 		c.between(at+".weight", int64(v.Weight), 0, maxWeight)
+		c.between(at+".capacity", int64(v.Capacity), 0, maxCapacity)
 		sum += max(0, v.Weight)
 		if len(v.Endpoints) == 0 {
 			c.fail(at+".endpoints", `want endpoints: ["127.0.0.1:9001"]`, "the version has no endpoint")
@@ -93,7 +97,7 @@ func (f *File) validateVersions(c *checker, path string, s *Service) {
 			c.name(index(at+".provides", i), "feature", feature)
 		}
 		distinct(c, at+".provides", v.Provides)
-		f.validateRequires(c, at+".requires", v.Requires)
+		f.validateRequires(c, service, at+".requires", v.Requires)
 		for _, key := range sorted(v.Tags) {
 			c.name(join(at+".tags", key), "tag", key)
 			if value := v.Tags[key]; hasControls(value) || len(value) > 256 {
@@ -125,9 +129,13 @@ func (c *checker) shape(path string, s *Shape) {
 }
 
 // validateRequires checks that what a version needs could be had.
-func (f *File) validateRequires(c *checker, path string, requires map[string][]string) {
+func (f *File) validateRequires(c *checker, service, path string, requires map[string][]string) {
 	for _, name := range sorted(requires) {
 		at := join(path, name)
+		if name == service {
+			c.fail(at, "take it out: shapes say which versions of a service go together", "a version cannot require something of its own service")
+			continue
+		}
 		other, ok := f.Services[name]
 		if !ok {
 			c.fail(at, suggest(name, sorted(f.Services)), "there is no service %s", quote(name))

@@ -98,6 +98,9 @@ func (f *findings) look(file *configs.File) {
 	for _, d := range server.CertificateDoubts(file) {
 		f.Warnings = append(f.Warnings, finding{d.Line, d.Path, d.Msg, d.Want})
 	}
+	for _, d := range server.Doubts(file) {
+		f.Warnings = append(f.Warnings, finding{d.Line, d.Path, d.Msg, d.Want})
+	}
 	for _, u := range file.Unsupported() {
 		found := finding{Line: u.Line, Path: u.Path, Message: u.Name + " is not served by this build"}
 		if u.Fatal {

@@ -21,7 +21,32 @@ func Check(file *configs.File, log *zap.Logger) error {
 	if err := servable(file); err != nil {
 		return err
 	}
-	return fits(file, state.State{}, state.Meta{By: "file", At: time.Now()})
+	err := fits(file, state.State{}, state.Meta{By: "file", At: time.Now()})
+	if doubt := unsafe(err); doubt != nil {
+		logNotes(log, []string{doubt.Error()})
+		return nil
+	}
+	return err
+}
+
+// unsafe returns the refusal of a file's own weights by a rule of safety, with
+// its place. That is a doubt about the file and no fault of it: where the state
+// has decided otherwise since, these weights are not taken, and what they need
+// may be there.
+func unsafe(err error) *configs.Error {
+	var m *misfit
+	if !errors.As(err, &m) || m.refusal.Rule == "" {
+		return nil
+	}
+	return &m.place
+}
+
+// Doubts lists what a rule of safety has against a file on an empty state.
+func Doubts(file *configs.File) []configs.Error {
+	if doubt := unsafe(fits(file, state.State{}, state.Meta{By: "file", At: time.Now()})); doubt != nil {
+		return []configs.Error{*doubt}
+	}
+	return nil
 }
 
 // notes are the doubts about a file that don't keep it from being served.
@@ -88,7 +113,7 @@ func servable(file *configs.File) error {
 func fits(file *configs.File, st state.State, meta state.Meta) error {
 	st, _, err := state.Apply(st, declare(file), meta)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file.Name(), err)
+		return refusedFile(file, err)
 	}
 	config := routing.Config{Keys: overrideKeys(file), Routes: routes(file, st)}
 	for name, declared := range file.Services {

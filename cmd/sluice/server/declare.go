@@ -20,7 +20,7 @@ func declare(file *configs.File) state.Declare {
 
 // specOf translates what the file says of a version.
 func specOf(v *configs.Version) state.Spec {
-	spec := state.Spec{Endpoints: v.Endpoints, Provides: v.Provides, Requires: v.Requires, Tags: v.Tags}
+	spec := state.Spec{Endpoints: v.Endpoints, Provides: v.Provides, Requires: v.Requires, Tags: v.Tags, Capacity: v.Capacity}
 	if v.Shape != nil {
 		spec.Shape = &state.Shape{Writes: v.Shape.Writes, Reads: v.Shape.Reads}
 	}

@@ -63,6 +63,7 @@ func versionDifferences(service string, f *configs.Service, s *state.Service) []
 			add("shape", shapeText(want.Shape), shapeText(have.Shape))
 			add("provides", fmt.Sprint(want.Provides), fmt.Sprint(have.Provides))
 			add("requires", mapText(want.Requires), mapText(have.Requires))
+			add("capacity", fmt.Sprint(want.Capacity), fmt.Sprint(have.Capacity))
 			add("tags", mapText(want.Tags), mapText(have.Tags))
 		}
 	}

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 
@@ -83,7 +82,9 @@ func (s *Server) replace(ctx context.Context, f *configs.File) error {
 	if err := servable(f); err != nil {
 		return err
 	}
-	if err := fits(f, s.keeper.State(), s.fileMeta()); err != nil {
+	meta := s.fileMeta()
+	meta.Facts = s.facts(nil)
+	if err := fits(f, s.keeper.State(), meta); err != nil {
 		return err
 	}
 	defer s.keepCertificates() // of the listeners then in force
@@ -98,7 +99,7 @@ func (s *Server) replace(ctx context.Context, f *configs.File) error {
 	old := s.swapFile(f)
 	if _, err := s.keeper.Do(ctx, declare(f), s.fileMeta()); err != nil {
 		s.swapFile(old)
-		return errors.Join(fmt.Errorf("%s: %w", f.Name(), err), s.proxy.Listen(s.listeners), s.applyFile())
+		return errors.Join(refusedFile(f, err), s.proxy.Listen(s.listeners), s.applyFile())
 	}
 	err = errors.Join(s.applyFile(), s.proxy.Listen(listeners))
 	s.listeners, s.sources = listeners, sources

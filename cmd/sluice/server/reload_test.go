@@ -305,17 +305,14 @@ func TestSectionsThatNeedARestartAreNamedOnce(t *testing.T) {
 }
 
 func TestDoubtsAreLoggedOnce(t *testing.T) {
-	services := web(t, 100, 0)
-	needs := func(services, version string) string {
-		return strings.Replace(services, version+": {", version+": {provides: [x], requires: {web: [x]}, ", 1)
-	}
-	s := run(t, needs(services, "v1"))
+	services := web(t, 100, 0, "journeys: [checkout]")
+	s := run(t, services)
 	s.reload()
 	s.reload()
 	if got := s.logged("a doubt about the file"); got != 1 {
 		t.Errorf("logged %d times: %v", got, s.logs.All())
 	}
-	rewrite(t, s.path, plainListener, "state: {backend: memory}", needs(needs(services, "v1"), "v2"))
+	rewrite(t, s.path, plainListener, "state: {backend: memory}", services+"  api:\n    versions: {v7: {endpoints: [\"127.0.0.1:1\"], weight: 1}}\n    journeys: [checkout]\nroutes: [{service: web}]")
 	s.reload()
 	if got := s.logged("a doubt about the file"); got != 2 {
 		t.Errorf("logged %d times", got)

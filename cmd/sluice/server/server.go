@@ -138,7 +138,7 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	if s.store, err = openStore(s.file, opt.Store); err != nil {
 		return err
 	}
-	if s.keeper, err = state.NewKeeper(ctx, s.store, state.KeeperOptions{Log: s.log, Now: s.now}); err != nil {
+	if s.keeper, err = state.NewKeeper(ctx, s.store, state.KeeperOptions{Log: s.log, Now: s.now, Facts: s.facts}); err != nil {
 		return err
 	}
 	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe, Certificates: s.expiries})
@@ -157,7 +157,7 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 		OverloadTarget: overloadTarget(s.file.Overload),
 	})
 	if _, err = s.keeper.Do(ctx, declare(s.file), s.fileMeta()); err != nil {
-		return fmt.Errorf("%s: %w", s.file.Name(), err)
+		return refusedFile(s.file, err)
 	}
 	return nil
 }
