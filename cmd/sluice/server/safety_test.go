@@ -30,7 +30,7 @@ routes: [{service: web}]
 func TestAStartIsRefusedWithTheLineThatBreaksARule(t *testing.T) {
 	for want, text := range map[string]string{
 		`line 9: services.web.versions.v2.weight: versions "v1" (writes 11, reads 11) and "v2"`: mixed(t, 1, 1, 0, 0),
-		`line 10: services.web.versions.v3.weight: version "v3" of service "web" requires`:       mixed(t, 1, 0, 1, 1),
+		`line 10: services.web.versions.v3.weight: version "v3" of service "web" requires`:      mixed(t, 1, 0, 1, 1),
 	} {
 		path := t.TempDir() + "/sluice.yaml"
 		rewrite(t, path, plainListener, "state: {backend: memory}", text)
