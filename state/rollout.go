@@ -105,6 +105,7 @@ const (
 
 // Move is one transition of a rollout.
 type Move struct {
+	Seq   uint64    `json:"seq"` // the rollout's afterwards
 	At    time.Time `json:"at"`
 	By    string    `json:"by"` // "judge", "guard", "deadline", "queue", or who asked
 	From  Phase     `json:"from"`

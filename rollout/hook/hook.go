@@ -50,18 +50,25 @@ type Leg struct {
 	Baseline  string `json:"baseline,omitempty"`
 }
 
-// NewTransition describes the newest move of a rollout, which has one.
-func NewTransition(r *state.Rollout) Transition {
-	m := r.Moves[len(r.Moves)-1]
-	t := Transition{
-		ID: fmt.Sprintf("%s-%d", r.ID, r.Seq), Rollout: r.ID, Set: r.Set, Policy: r.Policy.Name,
-		At: m.At, From: m.From, To: m.To, Stage: m.Stage, Share: float64(m.Share) / 1e4,
-		By: m.By, Why: m.Why, Evidence: m.Evidence,
+// Transitions describes the moves of a rollout that came after the one of a Seq,
+// oldest first.
+func Transitions(r *state.Rollout, after uint64) []Transition {
+	var all []Transition
+	for _, m := range r.Moves {
+		if m.Seq <= after {
+			continue
+		}
+		t := Transition{
+			ID: fmt.Sprintf("%s-%d", r.ID, m.Seq), Rollout: r.ID, Set: r.Set, Policy: r.Policy.Name,
+			At: m.At, From: m.From, To: m.To, Stage: m.Stage, Share: float64(m.Share) / 1e4,
+			By: m.By, Why: m.Why, Evidence: m.Evidence,
+		}
+		for _, l := range r.Legs {
+			t.Legs = append(t.Legs, Leg{Service: l.Service, Candidate: l.Candidate, Baseline: l.Baseline})
+		}
+		all = append(all, t)
 	}
-	for _, l := range r.Legs {
-		t.Legs = append(t.Legs, Leg{Service: l.Service, Candidate: l.Candidate, Baseline: l.Baseline})
-	}
-	return t
+	return all
 }
 
 // Options are what a Sender needs.

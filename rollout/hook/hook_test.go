@@ -80,12 +80,17 @@ func (r *rig) finish() {
 	}
 }
 
+// transition is what is told of a rollout's newest move.
+func transition(seq int, to state.Phase) Transition {
+	return Transitions(rollout(seq, to), uint64(seq)-1)[0]
+}
+
 func rollout(seq int, to state.Phase) *state.Rollout {
 	return &state.Rollout{
 		ID: "r7", Set: "shop", Seq: uint64(seq), Policy: state.Policy{Name: "standard"},
 		Legs: []state.Leg{{Service: "api", Candidate: "v8", Baseline: "v7"}, {Service: "web", Candidate: "v2"}},
-		Moves: []state.Move{{}, {
-			At: noon, By: "judge", From: state.PhaseShifting, To: to, Stage: 2, Share: 2500, Why: "harm",
+		Moves: []state.Move{{Seq: uint64(seq) - 1, To: state.PhaseShifting}, {
+			Seq: uint64(seq), At: noon, By: "judge", From: state.PhaseShifting, To: to, Stage: 2, Share: 2500, Why: "harm",
 			Evidence: []state.Evidence{{Service: "web", LogR: 5}},
 		}},
 	}
@@ -132,7 +137,7 @@ func verify(header string, body []byte, secret string) error {
 
 func TestAHookIsPostedSigned(t *testing.T) {
 	r, to := begin(t), receive(t, fine)
-	want := NewTransition(rollout(9, state.PhaseRolledBack))
+	want := transition(9, state.PhaseRolledBack)
 	r.Tell(want, []state.Hook{{URL: to.URL + "/x?key=1", Secret: "ci"}, {URL: to.URL, On: []state.Phase{state.PhasePromoted}}})
 	r.finish()
 	if len(to.got) != 1 || r.failed.Load() != 0 {
@@ -167,7 +172,7 @@ func TestAHookIsTriedAgainInOrder(t *testing.T) {
 		}
 	})
 	for seq := range 3 {
-		r.Tell(NewTransition(rollout(seq, state.PhaseShifting)), []state.Hook{{URL: to.URL}})
+		r.Tell(transition(seq+1, state.PhaseShifting), []state.Hook{{URL: to.URL}})
 	}
 	r.finish()
 	var ids []string
@@ -177,7 +182,7 @@ func TestAHookIsTriedAgainInOrder(t *testing.T) {
 			t.Error("signed without a secret")
 		}
 	}
-	if got := strings.Join(ids, " "); got != "r7-0 r7-0 r7-0 r7-0 r7-1 r7-2" || r.failed.Load() != 0 {
+	if got := strings.Join(ids, " "); got != "r7-1 r7-1 r7-1 r7-1 r7-2 r7-3" || r.failed.Load() != 0 {
 		t.Errorf("posts %s, %d failed", got, r.failed.Load())
 	}
 	for i, d := range r.waits {
@@ -190,7 +195,7 @@ func TestAHookIsTriedAgainInOrder(t *testing.T) {
 func TestAHookThatNeverAnswersIsGivenUp(t *testing.T) {
 	r := begin(t)
 	to := receive(t, func(n int, w http.ResponseWriter) { w.WriteHeader(500) })
-	r.Tell(NewTransition(rollout(1, state.PhaseShifting)), []state.Hook{{URL: to.URL + "/T0K3N"}})
+	r.Tell(transition(1, state.PhaseShifting), []state.Hook{{URL: to.URL + "/T0K3N"}})
 	r.finish()
 	if len(to.got) != maxTries || r.failed.Load() != 1 {
 		t.Errorf("%d tries, %d failed", len(to.got), r.failed.Load())
@@ -216,7 +221,7 @@ func TestWhatCannotGetBetterIsNotTriedAgain(t *testing.T) {
 	})
 	hooks := []state.Hook{{URL: to.URL + "/T0K3N"}, {URL: to.URL + "/T0K3N?2"}, {URL: to.URL + "/T0K3N", Secret: "gone"}, {URL: "http://a b/T0K3N"},
 		{Command: []string{filepath.Join(t.TempDir(), "none"), "T0K3N"}}}
-	r.Tell(NewTransition(rollout(1, state.PhaseShifting)), hooks)
+	r.Tell(transition(1, state.PhaseShifting), hooks)
 	r.finish()
 	if len(to.got) != 2 || r.failed.Load() != 5 || len(r.waits) != 0 {
 		t.Errorf("%d posts, %d failed, %d waits", len(to.got), r.failed.Load(), len(r.waits))
@@ -236,7 +241,7 @@ func TestAHookThatHangsHoldsNobodyUp(t *testing.T) {
 	told := make(chan int)
 	quick := receive(t, func(n int, _ http.ResponseWriter) { told <- n })
 	for seq := range maxWaiting + 5 {
-		r.Tell(NewTransition(rollout(seq, state.PhaseShifting)), []state.Hook{{URL: slow.URL}, {URL: quick.URL}})
+		r.Tell(transition(seq+1, state.PhaseShifting), []state.Hook{{URL: slow.URL}, {URL: quick.URL}})
 		select {
 		case <-told:
 		case <-time.After(10 * time.Second):
@@ -251,7 +256,7 @@ func TestAHookThatHangsHoldsNobodyUp(t *testing.T) {
 	if n < maxWaiting+5 {
 		t.Errorf("%d failed at the end", n)
 	}
-	r.Tell(NewTransition(rollout(1, state.PhaseShifting)), []state.Hook{{URL: quick.URL}})
+	r.Tell(transition(1, state.PhaseShifting), []state.Hook{{URL: quick.URL}})
 	if after := r.failed.Load(); after != n+1 {
 		t.Errorf("%d failed after the end, %d before", after, n)
 	}
@@ -266,7 +271,7 @@ func TestReceiversAreBounded(t *testing.T) {
 	for i := range maxLanes + 3 {
 		hooks = append(hooks, state.Hook{URL: fmt.Sprint(slow.URL, "/", i)})
 	}
-	r.Tell(NewTransition(rollout(1, state.PhaseShifting)), hooks)
+	r.Tell(transition(1, state.PhaseShifting), hooks)
 	if n := r.failed.Load(); n != 3 {
 		t.Errorf("%d were not taken; want 3", n)
 	}
@@ -286,7 +291,7 @@ func TestACommandReadsTheTransition(t *testing.T) {
 	dir := t.TempDir()
 	command := append(script(t, `cat > "$1/in"; echo "$SLUICE_ROLLOUT|$SLUICE_SET|$SLUICE_SERVICE|$SLUICE_VERSION|$SLUICE_FROM|$SLUICE_PHASE|$SLUICE_STAGE|$SLUICE_SHARE|$SLUICE_BY|$SLUICE_WHY|$2" > "$1/env"; echo hello`),
 		dir, "$(no shell) looks; at this")
-	want := NewTransition(rollout(3, state.PhasePromoted))
+	want := transition(3, state.PhasePromoted)
 	r.Tell(want, []state.Hook{{Command: command}})
 	r.finish()
 	env, _ := os.ReadFile(filepath.Join(dir, "env"))
@@ -310,7 +315,7 @@ func TestACommandIsBounded(t *testing.T) {
 		{Command: script(t, "sleep 60 & sleep 60"), Timeout: 50 * time.Millisecond},
 		{Command: script(t, "i=0; while [ $i -lt 2000 ]; do echo 0123456789; i=$((i+1)); done; exit 1")},
 	}
-	r.Tell(NewTransition(rollout(3, state.PhasePromoted)), hooks)
+	r.Tell(transition(3, state.PhasePromoted), hooks)
 	r.finish()
 	if n := r.failed.Load(); n != 3 {
 		t.Errorf("%d failed", n)
@@ -329,5 +334,18 @@ func TestACommandIsBounded(t *testing.T) {
 	}
 	if longest < maxOutput || longest > maxOutput+100 || !strings.Contains(strings.Join(said, ""), "bytes more") {
 		t.Errorf("the longest output has %d bytes", longest)
+	}
+}
+
+func TestTransitionsAreThoseSince(t *testing.T) {
+	r := rollout(9, state.PhaseRolledBack)
+	for after, want := range map[uint64]string{0: "r7-8 r7-9", 7: "r7-8 r7-9", 8: "r7-9", 9: ""} {
+		var ids []string
+		for _, tr := range Transitions(r, after) {
+			ids = append(ids, tr.ID)
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("after %d: %s, want %s", after, got, want)
+		}
 	}
 }

@@ -100,10 +100,11 @@ const (
 	maxTotal = 1 << 60
 )
 
-// Candidate adds to the candidate's totals: n sessions, bad ones among them. The
-// ceiling and the check for traffic are about these.
+// Candidate adds to the candidate's totals: n sessions that have begun, and bad
+// ones that turned bad, which may have been added before. The ceiling and the
+// check for traffic are about these.
 func (st *State) Candidate(bad, n int) {
-	if bad < 0 || n < bad || n > maxCount {
+	if bad < 0 || n < 0 || n > maxCount || int64(bad)-int64(n) > st.n-st.bad {
 		return
 	}
 	st.bad += int64(bad)
