@@ -1,8 +1,11 @@
 package state
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -18,9 +21,9 @@ const (
 // output, and s is left as it was. What the command touches is copied, the rest
 // is shared between s and the result.
 //
-// The result has the next revision, which every service that changed carries
-// too, and one event for each such service, in the order of their names. A
-// command that changes nothing returns s and no events. A refused command
+// The result has the next revision, which every service and rollout that changed
+// carries too, and one event for each such service and for each service of such a
+// rollout, in the order of their names. A command that changes nothing returns s and no events. A refused command
 // returns s and a *Refusal.
 func Apply(s State, cmd Command, meta Meta) (State, []Event, error) {
 	meta, err := checkMeta(meta)
@@ -28,25 +31,16 @@ func Apply(s State, cmd Command, meta Meta) (State, []Event, error) {
 		return s, nil, err
 	}
 	edits, err := plan(s, cmd, meta)
+	if err == nil {
+		edits, err = meetRollouts(s, edits, cmd, meta)
+	}
 	if err != nil || len(edits) == 0 {
 		return s, nil, err
 	}
 
-	next := State{Revision: s.Revision + 1, Services: maps.Clone(s.Services)}
-	if next.Services == nil {
-		next.Services = make(map[string]*Service, len(edits))
-	}
-	for _, e := range edits {
-		prev := s.Services[e.service]
-		if e.next == nil {
-			delete(next.Services, e.service)
-		} else {
-			e.next.Revision = next.Revision
-			next.Services[e.service] = e.next
-			if err := check(prev, e.next); err != nil {
-				return s, nil, err
-			}
-		}
+	next, err := s.with(edits)
+	if err != nil {
+		return s, nil, err
 	}
 	verdict, err := obey(s, next, edits, meta)
 	if err != nil {
@@ -61,14 +55,82 @@ func Apply(s State, cmd Command, meta Meta) (State, []Event, error) {
 	return next, events, nil
 }
 
-// edit is what a command does to one service.
+// with returns the state after some edits, if it obeys the rules of check.
+func (s State) with(edits []edit) (State, error) {
+	next := State{Revision: s.Revision + 1, Services: maps.Clone(s.Services), Rollouts: s.Rollouts}
+	if next.Services == nil {
+		next.Services = make(map[string]*Service, len(edits))
+	}
+	for _, e := range edits {
+		prev := s.Services[e.service]
+		switch {
+		case e.next == prev:
+		case e.next == nil:
+			delete(next.Services, e.service)
+		default:
+			e.next.Revision = next.Revision
+			e.next.stamp(prev)
+			next.Services[e.service] = e.next
+			if err := check(prev, e.next); err != nil {
+				return s, err
+			}
+		}
+	}
+	next.enroll(edits)
+	return next, nil
+}
+
+// stamp writes the revision into the versions that prev, which may be nil, did
+// not have.
+func (s *Service) stamp(prev *Service) {
+	for name, v := range s.Versions {
+		if prev == nil || prev.Versions[name] == nil {
+			v.Added = s.Revision
+		}
+	}
+}
+
+// enroll takes the rollouts that edits changed into a state whose list of them
+// is still shared.
+func (s *State) enroll(edits []edit) {
+	touches := func(e edit) bool { return e.rollout != nil || e.next == nil }
+	if !slices.ContainsFunc(edits, touches) {
+		return
+	}
+	s.Rollouts = maps.Clone(s.Rollouts)
+	for _, e := range edits {
+		if e.rollout == nil {
+			continue
+		}
+		if s.Rollouts == nil {
+			s.Rollouts = map[string]*Rollout{}
+		}
+		e.rollout.Revision = s.Revision
+		s.Rollouts[e.rollout.ID] = e.rollout
+	}
+	s.forgetEnded()
+}
+
+// edit is what a command does to one service, or only to a rollout in it.
 type edit struct {
 	service string
-	next    *Service // nil: the service goes
+	next    *Service // nil: the service goes; the very same: it stays
+	rollout *Rollout // as it is afterwards, where one is concerned
 	version string   // the version concerned, where it is one
 	detail  string   // one sentence for people
 	force   bool     // passes over the safety rules
 	back    bool     // goes back to what was: a lack of capacity only warns
+}
+
+// compare orders edits: by service, those that change it first.
+func (e edit) compare(f edit) int {
+	number := func(r *Rollout) uint64 {
+		if r == nil {
+			return 0
+		}
+		return r.number()
+	}
+	return cmp.Or(strings.Compare(e.service, f.service), cmp.Compare(number(e.rollout), number(f.rollout)))
 }
 
 func (e edit) event(prev *Service, cmd Command, meta Meta, revision uint64) Event {
@@ -77,6 +139,9 @@ func (e edit) event(prev *Service, cmd Command, meta Meta, revision uint64) Even
 		Revision: revision, At: meta.At, By: meta.By, Why: meta.Why,
 		Kind: cmd.Kind(), Service: e.service, Version: e.version,
 		Before: before, After: after, Detail: e.detail,
+	}
+	if e.rollout != nil {
+		ev.Rollout = e.rollout.ID
 	}
 	switch {
 	case e.next != nil:
@@ -110,6 +175,14 @@ func plan(s State, cmd Command, meta Meta) ([]edit, error) {
 		return c.plan(s)
 	case SetDrain:
 		return c.plan(s, meta)
+	case StartRollout:
+		return c.plan(s, meta)
+	case MoveRollout:
+		return c.plan(s, meta)
+	case SteerRollout:
+		return c.plan(s, meta)
+	case QueueRollout:
+		return c.plan(s)
 	case SetLevel:
 		return c.plan(s)
 	case SetBarrier:

@@ -65,5 +65,5 @@ func (s State) Validate() error {
 			return fmt.Errorf("service %q: %w", name, err)
 		}
 	}
-	return nil
+	return s.validateRollouts()
 }

@@ -95,14 +95,22 @@ type SetWeights struct {
 }
 
 // Rollback gives all new sessions to the version To, or, where To is empty,
-// returns to the weights that were in force before the newest raise. The
-// default for pins is PinsMove.
+// returns to the weights that were in force before the newest raise. It ends a
+// rollout of the service that is under way, and goes back in all its services.
+// The default for pins is that of the rollout's policy, else PinsMove.
 type Rollback struct {
 	Service string  `json:"service"`
 	To      string  `json:"to,omitempty"`
 	Pins    Pins    `json:"pins"`
 	Streams Streams `json:"streams,omitempty"`
 	Force   bool    `json:"force,omitempty"` // as SetWeights.Force
+	// Rollout, if not "", is the rollout that is to be rolled back: only what it
+	// did is taken back, and ErrConflict refuses one that is not under way. "" on
+	// a service that has one under way takes back that one, before its first
+	// shift the newest raise as ever; either way it ends.
+	Rollout string `json:"rollout,omitempty"`
+	// Evidence is what decided, where it was a matter of evidence.
+	Evidence []Evidence `json:"evidence,omitempty"`
 }
 
 // VoidPins makes every pin to a version that was made so far invalid.
@@ -169,6 +177,7 @@ type Event struct {
 	Kind     string         `json:"kind"`
 	Service  string         `json:"service"`
 	Version  string         `json:"version,omitempty"` // the version concerned, where it is one
+	Rollout  string         `json:"rollout,omitempty"` // the rollout concerned, where it is one
 	Epoch    uint64         `json:"epoch"`
 	Before   map[string]int `json:"before"` // weights before
 	After    map[string]int `json:"after"`  // weights after
@@ -189,7 +198,8 @@ var (
 	// ErrRefused is returned when a command would break a rule of the state.
 	ErrRefused = errors.New("refused")
 	// ErrConflict is returned when the state has moved on since the caller
-	// looked: by Apply for SetWeights.Match, by a Store for its revision.
+	// looked: by Apply for SetWeights.Match and for the Seq of a rollout, by a
+	// Store for its revision.
 	ErrConflict = errors.New("conflict")
 )
 

@@ -7,6 +7,10 @@ type Facts struct {
 	// not among Known has not been looked at.
 	Healthy map[string]map[string]int
 	Known   map[string]map[string]int
+	// Named are the versions that the file's rules lead to, by service: a rollout
+	// that clears away old versions leaves them. A service that is not among them
+	// keeps all its versions.
+	Named map[string][]string
 	// Rate is the requests a second that a service has now.
 	Rate map[string]float64
 }
@@ -19,7 +23,7 @@ func wantsFacts(cmd Command) (services []string, wants bool) {
 		return []string{c.Service}, true
 	case Rollback:
 		return []string{c.Service}, true
-	case PutVersion, RemoveVersion, VoidPins, SetDrain, SetLevel, SetBarrier: // raise no share
+	case PutVersion, RemoveVersion, VoidPins, SetDrain, SetLevel, SetBarrier, StartRollout, SteerRollout, QueueRollout: // raise no share
 		return nil, false
 	}
 	return nil, true

@@ -90,7 +90,7 @@ func (s *Service) flip(want map[string]int, f Flip, least uint64) *Service {
 	}
 	// A rollback that is in force already must stay without effect: one that the
 	// store may have taken is tried again (see Keeper).
-	closes := f.Streams == StreamsClose && f.Kind == SetWeights{}.Kind()
+	closes := f.Streams == StreamsClose && f.Kind != Rollback{}.Kind()
 	if !reweighted && !voided && !closes && s.Epoch >= least {
 		return nil
 	}

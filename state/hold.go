@@ -31,12 +31,17 @@ func (k *Keeper) hold(c Rollback, meta Meta, cause error) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	fixed.Held = true
 	next, events, err := Apply(now, fixed, meta)
 	if err != nil {
 		return Result{}, err
 	}
 	if len(events) > 0 {
-		fixed.Epoch = next.Services[c.Service].Epoch
+		for i, w := range fixed.Ways {
+			if svc := next.Services[w.Service]; svc != nil {
+				fixed.Ways[i].Epoch = svc.Epoch
+			}
+		}
 		k.held = append(k.held, held{PendingChange{Command: c, Meta: meta, Events: events, Err: cause}, fixed})
 		k.opts.Log.Error("a rollback is in force but not durable", zap.String("service", c.Service), zap.Error(cause))
 		k.publish(events)
@@ -83,7 +88,9 @@ func (k *Keeper) reconcile(ctx context.Context) error {
 func (k *Keeper) commitHeld(ctx context.Context) error {
 	h := k.held[0]
 	log := k.opts.Log.With(zap.String("service", h.fixed.Service), zap.String("by", h.Meta.By))
-	next, events, err := Apply(k.base, h.fixed, h.Meta)
+	durable := h.fixed
+	durable.Held = false
+	next, events, err := Apply(k.base, durable, h.Meta)
 	switch {
 	case err != nil:
 		log.Error("a rollback that was in force lapses: the state in the store refuses it", zap.Error(err))
@@ -141,7 +148,8 @@ func (k *Keeper) eventsSince(ctx context.Context, after, upTo uint64) []Event {
 // effect, whose commit came through after its caller had given up.
 func (k *Keeper) told(e Event) bool {
 	return slices.ContainsFunc(k.held, func(h held) bool {
-		return e.Kind == h.fixed.Kind() && e.Service == h.fixed.Service && e.By == h.Meta.By && e.At.Equal(h.Meta.At)
+		return e.Kind == h.fixed.Kind() && e.By == h.Meta.By && e.At.Equal(h.Meta.At) &&
+			slices.ContainsFunc(h.Events, func(told Event) bool { return told.Service == e.Service })
 	})
 }
 

@@ -305,7 +305,7 @@ func TestRollbackWithoutTheStore(t *testing.T) {
 			w.live("v1=100")
 			w.stored("v2=100")
 			p := w.keep.Pending()
-			if len(p) != 1 || !errors.Is(p[0].Err, cause) || p[0].Command != (Rollback{Service: "web"}) || len(p[0].Events) != 1 {
+			if len(p) != 1 || !errors.Is(p[0].Err, cause) || !reflect.DeepEqual(p[0].Command, Rollback{Service: "web"}) || len(p[0].Events) != 1 {
 				t.Errorf("pending %+v", p)
 			}
 			w.fails(flip("v3", 100), ErrStore)

@@ -7,6 +7,8 @@ import "time"
 type Rollout struct {
 	// ID is "r" and the revision that began it.
 	ID string `json:"id"`
+	// Revision is the state's revision that last changed this rollout.
+	Revision uint64 `json:"revision"`
 	// Set is the name of the release set; "" for a single service.
 	Set    string `json:"set,omitempty"`
 	Legs   []Leg  `json:"legs"` // at least one, of different services, by service
@@ -16,7 +18,8 @@ type Rollout struct {
 	Was Phase `json:"was,omitempty"`
 	// Stage is the place in Policy.Stages; meaningless before the first has begun.
 	Stage int `json:"stage"`
-	// Seq counts the transitions; a MoveRollout names the one it follows.
+	// Seq counts the transitions and orders; a MoveRollout names the one it
+	// follows.
 	Seq uint64 `json:"seq"`
 	// Place orders the queue of a service, lowest first.
 	Place int64 `json:"place,omitempty"`
@@ -30,8 +33,9 @@ type Rollout struct {
 	Why        string    `json:"why,omitempty"`
 	Created    time.Time `json:"created"`
 	Began      time.Time `json:"began,omitzero"`       // left the queue
-	StageBegan time.Time `json:"stage_began,omitzero"` // of the stage, or of the pause
-	// Spent is how much of the stage's time had passed when a pause began.
+	StageBegan time.Time `json:"stage_began,omitzero"` // of the stage, of the pause, or of what followed it
+	// Spent is how much of the stage's time had passed when the last pause began;
+	// see Elapsed.
 	Spent time.Duration `json:"spent,omitempty"`
 	Ended time.Time     `json:"ended,omitzero"`
 	// Moves are the transitions, oldest first, at most MaxMoves.
@@ -46,20 +50,21 @@ const MaxMoves = 200
 type Leg struct {
 	Service   string `json:"service"`
 	Candidate string `json:"candidate"`
-	// Baseline is the version on trial's yardstick: the live one with the most
-	// weight when the rollout left the queue.
+	// Baseline is the yardstick: the live version with the most weight when the
+	// rollout left the queue, and again when its first shift began.
 	Baseline string `json:"baseline,omitempty"`
 	// Before are the weights to which a rollback returns.
 	Before map[string]int `json:"before,omitempty"`
 	// Since is the epoch of the first shift: the cohort's sessions are pinned in
-	// it or later. 0: no session yet.
+	// it or later. 0: the candidate has had no session yet.
 	Since uint64 `json:"since,omitempty"`
 }
 
 // Phase is where a rollout stands.
 type Phase string
 
-// The phases. Every one from PhasePromoted on is an end, PhaseRollingBack apart.
+// The phases. Every one from PhasePromoted on is an end. Which may follow which
+// is in transitions.
 const (
 	PhaseQueued      Phase = "queued"       // waits for its turn
 	PhaseGated       Phase = "gated"        // waits for a person's word
@@ -107,7 +112,7 @@ const (
 type Move struct {
 	Seq   uint64    `json:"seq"` // the rollout's afterwards
 	At    time.Time `json:"at"`
-	By    string    `json:"by"` // "judge", "guard", "deadline", "queue", or who asked
+	By    string    `json:"by"` // "judge", "guard", "alarm", "probe", "stage", "deadline", "queue", or who asked
 	From  Phase     `json:"from"`
 	To    Phase     `json:"to"`
 	Stage int       `json:"stage"`

@@ -38,8 +38,9 @@ type Service struct {
 	Level string `json:"level,omitempty"`
 	// Barrier, where set, keeps traffic from versions that can't read Level.
 	Barrier bool `json:"barrier,omitempty"`
-	// Salt makes keyed splits of each rollout fall otherwise: the ID of the
-	// newest rollout or the name of its set; "": there was none.
+	// Salt makes keyed splits of each rollout fall otherwise, and alike in all
+	// services of a release set: the ID of the newest rollout that gave its
+	// candidate sessions; "": there was none.
 	Salt string `json:"salt,omitempty"`
 	// Flips are the changes of weights, oldest first, at most MaxFlips.
 	Flips []Flip `json:"flips,omitempty"`
@@ -68,6 +69,9 @@ type Version struct {
 	Drain Drain `json:"drain"`
 	// LeastEpoch is the oldest epoch whose pins the version still accepts.
 	LeastEpoch uint64 `json:"least_epoch"`
+	// Added is the state's revision that added the version; 0: before states
+	// knew it.
+	Added uint64 `json:"added,omitempty"`
 }
 
 // Spec is what a version is, as declared by the file or at registration.
@@ -143,6 +147,9 @@ type Flip struct {
 	// back. That flip and all later ones up to the rollback no longer count
 	// when the next rollback looks for the newest raise.
 	Undoes uint64 `json:"undoes,omitempty"`
+	// Rollout is the rollout that flipped; a rollback takes back all its flips
+	// as one.
+	Rollout string `json:"rollout,omitempty"`
 }
 
 // Weights returns the weight of every version of the service.

@@ -4,7 +4,7 @@
 //
 // The file has these buckets: meta (format, revision), services (name to JSON),
 // audit (a sequence number, big-endian, to the JSON of an event) and, once there
-// are any, documents (key to document).
+// are any, rollouts (ID to JSON) and documents (key to document).
 package bolt
 
 import (
@@ -223,11 +223,14 @@ func readState(tx *bolt.Tx) (state.State, error) {
 	if err != nil {
 		return state.State{}, err
 	}
+	if read.Rollouts, err = readRollouts(tx); err != nil {
+		return state.State{}, err
+	}
 	return read, read.Validate()
 }
 
-// Commit writes the services of revision next.Revision, deletes those that next
-// has no more, and appends to the audit, in one transaction.
+// Commit writes the services and rollouts of revision next.Revision, deletes those
+// that next has no more, and appends to the audit, in one transaction.
 func (s *Store) Commit(ctx context.Context, next state.State, events []state.Event) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -243,6 +246,9 @@ func (s *Store) Commit(ctx context.Context, next state.State, events []state.Eve
 	}
 	err = s.db.Load().Update(func(tx *bolt.Tx) error {
 		if err := writeServices(tx.Bucket(servicesBucket), prev, next); err != nil {
+			return err
+		}
+		if err := writeRollouts(tx, prev, next); err != nil {
 			return err
 		}
 		if err := appendAudit(tx.Bucket(auditBucket), events, state.MaxAudit); err != nil {

@@ -1,0 +1,294 @@
+package state
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// plan carries out MoveRollout: the transition and all that it implies, in every
+// leg at once.
+func (c MoveRollout) plan(s State, meta Meta) ([]edit, error) {
+	r, err := s.rollout(c.ID)
+	if err != nil {
+		return nil, err
+	}
+	if r.Seq != c.Seq {
+		return nil, r.conflict("seq", fmt.Sprintf("is at transition %d, not %d", r.Seq, c.Seq), "look at it again")
+	}
+	if err := c.legal(s, r); err != nil {
+		return nil, err
+	}
+	next := r.become(c.To, c.Stage, meta, c.Evidence)
+	switch {
+	case c.To == PhaseAborted, c.To == PhaseRolledBack:
+		return s.unshift(next, next.Policy.OnRollback, meta, nil)
+	case r.Phase == PhaseQueued:
+		return s.begin(next, meta)
+	case c.To.shifts(), c.To == PhasePromoted:
+		return s.shift(next, meta)
+	}
+	next.noteShare()
+	return s.about(next, next.told()), nil
+}
+
+// shifts tells whether candidates have sessions in this phase.
+func (p Phase) shifts() bool { return p == PhaseShifting || p == PhaseBaking }
+
+// legal holds a transition against the table and against the stages.
+func (c MoveRollout) legal(s State, r *Rollout) error {
+	stages := r.Policy.Stages
+	switch {
+	case r.Phase.Over():
+		return r.conflict("id", fmt.Sprintf("has ended: %s", r.Phase), "")
+	case !slices.Contains(transitions[r.Phase], c.To):
+		return r.refuse("to", fmt.Sprintf("can't go from %s to %s", r.Phase, c.To), "")
+	case c.To == PhasePaused, c.To == PhaseAborted, c.To == PhaseRolledBack:
+		return nil
+	case c.To == PhasePromoted:
+		if r.Stage != len(stages)-1 || r.stands() == PhaseGated {
+			return r.refuse("to", fmt.Sprintf("has not come to the end of its %d stages", len(stages)), "")
+		}
+		return nil
+	case c.Stage < 0 || c.Stage >= len(stages) || c.To != PhaseGated && stages[c.Stage].Kind.Phase() != c.To:
+		return r.refuse("stage", fmt.Sprintf("has no stage %d for %s", c.Stage, c.To), "")
+	}
+	if resumes := r.Phase == PhasePaused && c.To == r.Was && c.Stage == r.Stage; resumes {
+		return nil
+	}
+	want := r.Stage + 1
+	if r.Phase == PhaseQueued || r.stands() == PhaseGated {
+		want = r.Stage
+	}
+	asked := r.stands() == PhaseGated || r.Order != nil && r.Order.Action == ActionPromote
+	switch {
+	case c.Stage != want:
+		return r.refuse("stage", fmt.Sprintf("goes on to stage %d, not %d", want, c.Stage), "")
+	case r.Policy.Gated(c.Stage) != (c.To == PhaseGated) && !asked:
+		return r.refuse("to", fmt.Sprintf("can't go to %s: whether stage %d has a gate says its policy", c.To, c.Stage), "")
+	case r.Phase == PhaseQueued:
+		return s.hasTurn(r)
+	}
+	return nil
+}
+
+// hasTurn refuses a rollout that is not next in all its services.
+func (s State) hasTurn(r *Rollout) error {
+	for _, leg := range r.Legs {
+		if other := s.Under(leg.Service); other != nil {
+			return r.conflict("id", fmt.Sprintf("waits for rollout %s (%s), which is under way", other.ID, other.brings()), "")
+		}
+		if first := s.Queue(leg.Service)[0]; first.ID != r.ID {
+			return r.conflict("id", fmt.Sprintf("waits behind rollout %s (%s)", first.ID, first.brings()), "")
+		}
+	}
+	return nil
+}
+
+// begin takes a rollout out of the queue and clears away old versions.
+func (s State) begin(r *Rollout, meta Meta) ([]edit, error) {
+	for i := range r.Legs {
+		leg := &r.Legs[i]
+		svc, err := s.service(leg.Service)
+		if err == nil {
+			err = svc.checkCandidate(leg.Candidate)
+		}
+		if err != nil {
+			return nil, err
+		}
+		leg.Baseline = svc.baseline(leg.Candidate)
+	}
+	edits := s.about(r, r.told())
+	if r.Phase.shifts() {
+		var err error
+		if edits, err = s.shift(r, meta); err != nil {
+			return nil, err
+		}
+	}
+	for i := range edits {
+		edits[i] = s.clear(edits[i], meta)
+	}
+	r.noteShare()
+	return edits, nil
+}
+
+// shift gives the candidates of a rollout, whose phase is new, their share. The
+// first one notes where each leg comes from.
+func (s State) shift(r *Rollout, meta Meta) ([]edit, error) {
+	f := meta.flip(MoveRollout{}.Kind(), Pins{Mode: PinsKeep})
+	f.Rollout = r.ID
+	onPromote, err := r.Policy.OnPromote.Pins.resolve(PinsDrain)
+	if err != nil {
+		return nil, err
+	}
+	first := !r.shifted()
+	edits := s.about(r, "")
+	for i := range r.Legs {
+		leg := &r.Legs[i]
+		svc, err := s.service(leg.Service)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := svc.version(leg.Candidate, "id"); err != nil {
+			return nil, err
+		}
+		if first {
+			leg.Since, leg.Before, leg.Baseline = svc.Epoch+1, weighted(svc.Weights()), svc.baseline(leg.Candidate)
+			if leg.Baseline == "" {
+				return nil, r.refuse("id", fmt.Sprintf("finds no live version in service %q to compare with", leg.Service), "abort it")
+			}
+		}
+	}
+	share := r.Share()
+	// What moves all sessions at the end does so as soon as there is nobody left
+	// to compare with; otherwise they stay until the promotion.
+	if r.Phase == PhasePromoted || share == wholeShare && onPromote.Mode == PinsMove {
+		f.Pins = onPromote
+		if f.Streams, err = r.Policy.OnPromote.Streams.resolve(); err != nil {
+			return nil, err
+		}
+	}
+	for i, leg := range r.Legs {
+		svc := s.Services[leg.Service]
+		next := svc.shifted(leg, share, f, r)
+		edits[i].next, edits[i].force = next, r.Force
+		edits[i].detail = r.told() + ": " + svc.flipDetail(next, f)
+	}
+	r.noteShare()
+	return edits, nil
+}
+
+// shifted returns the service with the weights of one leg's share.
+func (s *Service) shifted(leg Leg, share int, f Flip, r *Rollout) *Service {
+	next := s.flip(weightsAt(s.surviving(leg.Before), leg.Candidate, share), f, 0)
+	if next == nil {
+		next = s.copy()
+	}
+	next.Salt = r.ID
+	if r.Phase == PhasePromoted && f.Pins.Mode != PinsMove {
+		next.endDrains(leg, f.Pins.drain(f.At))
+	}
+	return next
+}
+
+// endDrains gives the versions that a rollout replaced, and that have kept their
+// sessions so far, what its promotion says of them.
+func (s *Service) endDrains(leg Leg, drain Drain) {
+	for name := range leg.Before {
+		if v := s.Versions[name]; v != nil && v.Weight == 0 && v.Drain.On && v.Drain.Until.IsZero() {
+			s.change(name).Drain = drain
+		}
+	}
+}
+
+// unshift takes every leg of a rollout, whose phase is new, back to the weights
+// of before. An edit that is among those given stands for its service.
+func (s State) unshift(r *Rollout, how Handling, meta Meta, given []edit) ([]edit, error) {
+	pins, err := how.Pins.resolve(PinsMove)
+	if err != nil {
+		return nil, err
+	}
+	streams, err := how.Streams.resolve()
+	if err != nil {
+		return nil, err
+	}
+	var edits []edit
+	for _, e := range s.about(r, r.told()) {
+		leg := r.leg(e.service)
+		at := slices.IndexFunc(given, func(g edit) bool { return g.service == e.service })
+		svc := e.next
+		if at >= 0 || svc == nil || leg.Since == 0 {
+			if at < 0 {
+				edits = append(edits, e)
+			}
+			continue
+		}
+		f := meta.flip(MoveRollout{}.Kind(), pins)
+		f.Streams, f.Rollout, f.Undoes = streams, r.ID, leg.Since
+		want := svc.surviving(leg.Before)
+		if sum(want) == 0 {
+			return nil, svc.noWayBack(fmt.Sprintf("the versions from which rollout %s came (%s) are gone", r.ID, format(leg.Before)))
+		}
+		if next := svc.flip(want, f, 0); next != nil {
+			e.next, e.detail = next, e.detail+": "+svc.flipDetail(next, f)
+		}
+		e.back, e.force = true, r.Force
+		edits = append(edits, e)
+	}
+	return edits, nil
+}
+
+// told is a rollout's newest transition in a sentence.
+func (r *Rollout) told() string {
+	m := r.Moves[len(r.Moves)-1]
+	what := fmt.Sprintf("rollout %s from %s to %s", r.ID, m.From, m.To)
+	if m.To.shifts() {
+		what += fmt.Sprintf(", stage %d of %d", m.Stage+1, len(r.Policy.Stages))
+	}
+	return what
+}
+
+// clear takes the versions out of an edited service that a new rollout leaves
+// behind: registered by the API, dark, and neither among the newest MaxClear of
+// those nor named by the file, a rollout or the way back.
+func (s State) clear(e edit, meta Meta) edit {
+	named, known := meta.namedBy(e.service)
+	if !known {
+		return e
+	}
+	var old []*Version
+	for _, v := range e.next.Versions {
+		if v.Origin == FromAPI && v.Mode(meta.At) == Dark && v.Weight == 0 {
+			old = append(old, v)
+		}
+	}
+	slices.SortFunc(old, func(a, b *Version) int { return cmp.Or(cmp.Compare(b.Added, a.Added), strings.Compare(b.Name, a.Name)) })
+	var gone []string
+	for _, v := range old[min(len(old), MaxClear):] {
+		if !slices.Contains(named, v.Name) && !s.usedByRollouts(e.service, v.Name) && !s.isWayBack(e.service, v.Name) {
+			gone = append(gone, v.Name)
+		}
+	}
+	if len(gone) == 0 {
+		return e
+	}
+	if e.next == s.Services[e.service] {
+		e.next = e.next.copy()
+	}
+	for _, name := range gone {
+		delete(e.next.Versions, name)
+	}
+	slices.Sort(gone)
+	e.detail += "; old versions removed: " + list(gone)
+	return e
+}
+
+// namedBy returns the versions that the file's rules lead to, if that is known.
+func (m Meta) namedBy(service string) (named []string, known bool) {
+	if m.Facts == nil {
+		return nil, false
+	}
+	named, known = m.Facts.Named[service]
+	return named, known
+}
+
+// usedByRollouts tells whether a rollout that has not ended relies on a version.
+func (s State) usedByRollouts(service, version string) bool {
+	for _, r := range s.Rollouts {
+		if leg := r.leg(service); leg != nil && !r.Phase.Over() && (leg.Candidate == version || leg.Before[version] > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// isWayBack tells whether a rollback without a target would go to a version.
+func (s State) isWayBack(service, version string) bool {
+	back, err := Rollback{Service: service}.resolve(s)
+	return err == nil && slices.ContainsFunc(back.Ways, func(w way) bool { return w.Service == service && w.Weights[version] > 0 })
+}
+
+// MaxStageTime bounds the times of a stage.
+const MaxStageTime = 30 * 24 * time.Hour
