@@ -56,7 +56,7 @@ func (r *Rollout) meet(s State, edits []edit, cmd Command, meta Meta) ([]edit, e
 		case r.Phase.shifts():
 			return nil, r.keepsWeights(e.service)
 		case r.UnderWay() && (r.shifted() || after[leg.Candidate] > 0):
-			why = fmt.Sprintf("%s set the weights of service %q by hand: %s", meta.By, e.service, format(after))
+			why = fmt.Sprintf("%s set the weights of service %q by hand: %s", meta.By, e.service, format(weighted(after)))
 		}
 	}
 	if why == "" {

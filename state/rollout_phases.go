@@ -121,7 +121,7 @@ func (r *Rollout) become(to Phase, stage int, meta Meta, evidence []Evidence) *R
 	if r.Phase == PhaseQueued && !to.Over() {
 		next.Began, next.Place = meta.At, 0
 	}
-	next.record(Move{At: meta.At, By: meta.By, From: r.Phase, To: to, Stage: next.Stage, Why: meta.Why, Evidence: evidence})
+	next.record(Move{Seq: next.Seq, At: meta.At, By: meta.By, From: r.Phase, To: to, Stage: next.Stage, Why: meta.Why, Evidence: evidence})
 	return &next
 }
 
