@@ -86,11 +86,14 @@ func (s *Server) setWeights(ctx context.Context, in *weightsInput) (*changeOutpu
 	if err != nil {
 		return nil, s.problem(err, false)
 	}
+	if err := mayForce(ctx, in.Service, in.Body.Force); err != nil {
+		return nil, err
+	}
 	match, err := s.match(in.Service, in.IfMatch)
 	if err != nil {
 		return nil, s.problem(err, true)
 	}
-	cmd := state.SetWeights{Service: in.Service, Weights: in.Body.Weights, Pins: pins, Streams: state.Streams(in.Body.Streams), Match: match}
+	cmd := state.SetWeights{Service: in.Service, Weights: in.Body.Weights, Pins: pins, Streams: state.Streams(in.Body.Streams), Force: in.Body.Force, Match: match}
 	return s.do(ctx, &in.ChangeInput, cmd, in.Body.Reason)
 }
 
@@ -103,12 +106,16 @@ func (s *Server) rollback(ctx context.Context, in *rollbackInput) (*changeOutput
 	if err != nil {
 		return nil, s.problem(err, false)
 	}
-	return s.change(ctx, &in.ChangeInput, state.Rollback{Service: in.Service, To: body.To, Pins: pins, Streams: state.Streams(body.Streams)}, body.Reason)
+	if err := mayForce(ctx, in.Service, body.Force); err != nil {
+		return nil, err
+	}
+	cmd := state.Rollback{Service: in.Service, To: body.To, Pins: pins, Streams: state.Streams(body.Streams), Force: body.Force}
+	return s.change(ctx, &in.ChangeInput, cmd, body.Reason)
 }
 
 func (s *Server) putVersion(ctx context.Context, in *putVersionInput) (*changeOutput, error) {
 	spec := state.Spec{Endpoints: in.Body.Endpoints, Shape: in.Body.Shape, Provides: in.Body.Provides,
-		Requires: in.Body.Requires, Tags: in.Body.Tags}
+		Requires: in.Body.Requires, Capacity: in.Body.Capacity, Tags: in.Body.Tags}
 	return s.change(ctx, &in.ChangeInput,
 		state.PutVersion{Service: in.Service, Version: in.Version, Spec: spec}, in.Body.Reason)
 }
@@ -187,7 +194,7 @@ func describeChange(service string, r state.Result) api.Change {
 		if !out.Changed && e.Before != nil {
 			out.Before = e.Before
 		}
-		out.Changed, out.Detail = true, e.Detail
+		out.Changed, out.Detail, out.Warnings, out.Forced = true, e.Detail, e.Warnings, e.Forced
 		if flip := lastFlip(svc); flip != nil && flip.Epoch == e.Epoch && flip.Kind == e.Kind {
 			out.Pins, out.Streams = formatPins(flip.Pins), string(cmp.Or(flip.Streams, state.StreamsFinish))
 		}

@@ -130,7 +130,7 @@ func TestBadBodies(t *testing.T) {
 		{"no JSON", "PUT", weights, `{"weights":`, 400, "body"},
 		{"two values", "PUT", weights, `{"weights":{"v1":1}} {}`, 400, "body"},
 		{"an array", "PUT", weights, `[]`, 422, "object"},
-		{"unknown key", "PUT", weights, `{"weights":{"v1":1},"pin":"keep"}`, 422, "the body may have the keys weights, pins, streams, reason"},
+		{"unknown key", "PUT", weights, `{"weights":{"v1":1},"pin":"keep"}`, 422, "the body may have the keys weights, pins, streams, force, reason"},
 		{"unknown key below", "PUT", "/v1/services/web/versions/v9", `{"endpoints":["127.0.0.1:1"],"shape":{"writes":"1","reads":[],"x":1}}`, 422, "/openapi.json"},
 		{"missing key", "PUT", weights, `{"pins":"keep"}`, 422, "weights"},
 		{"fraction", "PUT", weights, `{"weights":{"v1":0.5}}`, 422, "body.weights.v1"},

@@ -178,7 +178,7 @@ func tokenFile(t *testing.T) (path string, tokens map[string]string) {
 	tokens = map[string]string{}
 	var lines []string
 	grant := func(name string, role Role, services ...string) {
-		token, line, err := GenerateToken(name, role, services...)
+		token, line, err := GenerateToken(Identity{Name: name, Role: role, Services: services})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,6 +188,11 @@ func tokenFile(t *testing.T) (path string, tokens map[string]string) {
 		grant(r.String(), r)
 	}
 	grant("web-ci", Deployer, "web")
+	token, line, err := GenerateToken(Identity{Name: "bold", Role: Deployer, Force: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens["bold"], lines = token, append(lines, line)
 	path = filepath.Join(t.TempDir(), "tokens")
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)

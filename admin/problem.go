@@ -68,7 +68,7 @@ func fromState(err error) bool {
 
 // refused maps a refusal of the state.
 func refused(r *state.Refusal, conditional bool) *api.Problem {
-	p := &api.Problem{Detail: r.Message, Remedy: r.Remedy, Service: r.Service, Version: r.Version, Field: r.Field}
+	p := &api.Problem{Detail: r.Message, Remedy: r.Remedy, Service: r.Service, Version: r.Version, Field: r.Field, Rule: r.Rule, Obstacles: r.Obstacles}
 	switch {
 	case errors.Is(r, state.ErrNotFound):
 		p.Status = http.StatusNotFound

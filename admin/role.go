@@ -14,9 +14,9 @@ const (
 	Public   Role = iota // anybody, without a token
 	Viewer               // read
 	Tester               // explain requests, sign override tokens
-	Deployer             // register and remove versions, set weights
-	Operator             // roll back, drain, void pins
-	Admin                // reload; everything
+	Deployer             // register and remove versions, set weights, levels and barriers
+	Operator             // roll back, drain, void pins, lift barriers
+	Admin                // reload, force; everything
 )
 
 // String returns the role's name in the token file.
@@ -55,7 +55,12 @@ type Identity struct {
 	// Services are the services that the caller may change and sign override
 	// tokens for; empty means all. Everybody with a role may read all of them.
 	Services []string
+	// Force lets the caller pass over the rules of safety; admins may anyway.
+	Force bool
 }
+
+// MayForce reports whether the caller may pass over the rules of safety.
+func (id Identity) MayForce() bool { return id.Force || id.Role >= Admin }
 
 // May reports whether the caller may change a service.
 func (id Identity) May(service string) bool {

@@ -24,6 +24,7 @@ func accessTable() map[string]Role {
 		"GET /v1/services":                        Viewer,
 		"GET /v1/services/{s}":                    Viewer,
 		"GET /v1/services/{s}/history":            Viewer,
+		"GET /v1/services/{s}/rollback":           Viewer,
 		"GET /v1/audit":                           Viewer,
 		"GET /v1/stats":                           Viewer,
 		"GET /v1/diff":                            Viewer,
@@ -33,6 +34,8 @@ func accessTable() map[string]Role {
 		"PUT /v1/services/{s}/weights":            Deployer,
 		"PUT /v1/services/{s}/versions/{v}":       Deployer,
 		"DELETE /v1/services/{s}/versions/{v}":    Deployer,
+		"PUT /v1/services/{s}/level":              Deployer, // behind a barrier: Operator
+		"PUT /v1/services/{s}/barrier":            Deployer, // to lift it: Operator
 		"PUT /v1/services/{s}/versions/{v}/drain": Operator,
 		"POST /v1/services/{s}/rollback":          Operator,
 		"POST /v1/services/{s}/pins/void":         Operator,

@@ -46,6 +46,9 @@ type Options struct {
 	Explain func(ExplainRequest) (api.Explanation, error)
 	// SignToken signs an override token for a subject.
 	SignToken func(subject string, overrides map[string]string, expires time.Time) (string, error)
+	// Facts tells what this process sees of services, for rollbacks that are only
+	// thought through; nil: nothing.
+	Facts func(services []string) *state.Facts
 	// Ready tells whether the instance can serve; nil: always ready.
 	Ready func() api.Readiness
 	// Metrics serves the Prometheus exposition.
@@ -123,6 +126,7 @@ func (s *Server) register() error {
 	a := newAPI(s.routes, s.opts.Version)
 	s.registerServices(a)
 	s.registerChanges(a)
+	s.registerSafety(a)
 	s.registerHistory(a)
 	s.registerTools(a)
 	s.registerPlain(a)

@@ -3,7 +3,6 @@ package admin
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -59,8 +58,10 @@ func (s *Server) service(_ context.Context, in *serviceInput) (*serviceOutput, e
 	if err != nil {
 		return nil, s.problem(err, false)
 	}
-	out := &serviceOutput{ETag: etag(svc.Revision), Body: s.view(svc, s.numbers(in.Service)[in.Service])}
-	out.Body.Rollback = s.target(st, svc.Name)
+	numbers := s.numbers(in.Service)[in.Service]
+	out := &serviceOutput{ETag: etag(svc.Revision), Body: s.view(svc, numbers)}
+	target := s.target(state.Preview(st, state.Rollback{Service: svc.Name}, s.preview(svc.Name)), numbers)
+	out.Body.Rollback = &target
 	return out, nil
 }
 
@@ -120,7 +121,7 @@ func etag(revision uint64) string { return strconv.Quote(strconv.FormatUint(revi
 
 // view joins what was decided about a service with how it goes.
 func (s *Server) view(svc *state.Service, numbers map[string]api.Numbers) api.Service {
-	out := api.Service{Name: svc.Name, Revision: svc.Revision, Epoch: svc.Epoch, Versions: []api.Version{}}
+	out := api.Service{Name: svc.Name, Revision: svc.Revision, Epoch: svc.Epoch, Level: svc.Level, Barrier: svc.Barrier, Versions: []api.Version{}}
 	var weights, sessions, requests uint64
 	for name, v := range svc.Versions {
 		weights += uint64(v.Weight)
@@ -146,7 +147,7 @@ func viewVersion(v *state.Version, n api.Numbers, now time.Time) api.Version {
 	out := api.Version{
 		Name: v.Name, Origin: v.Origin, Mode: v.Mode(now), Weight: v.Weight, LeastEpoch: v.LeastEpoch,
 		Endpoints: slices.Concat([]string{}, v.Spec.Endpoints), Shape: v.Spec.Shape, Provides: v.Spec.Provides,
-		Requires: v.Spec.Requires, Tags: v.Spec.Tags, Live: n,
+		Requires: v.Spec.Requires, Capacity: v.Spec.Capacity, Tags: v.Spec.Tags, Live: n,
 	}
 	if out.Mode == state.Draining {
 		out.DrainUntil = v.Drain.Until
@@ -160,18 +161,4 @@ func fraction(part, whole uint64) float64 {
 		return 0
 	}
 	return float64(part) / float64(whole)
-}
-
-// target asks the state where a rollback would go, by applying one and dropping
-// the outcome. That costs as much as a change, so lists go without it.
-func (s *Server) target(st state.State, service string) *api.Target {
-	next, _, err := state.Apply(st, state.Rollback{Service: service}, state.Meta{By: "preview", At: s.opts.Now()})
-	var refusal *state.Refusal
-	switch {
-	case errors.As(err, &refusal):
-		return &api.Target{Why: refusal.Error()}
-	case err != nil:
-		return &api.Target{Why: "unknown"}
-	}
-	return &api.Target{Possible: true, Weights: next.Services[service].Weights()}
 }

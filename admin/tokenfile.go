@@ -35,17 +35,20 @@ type grant struct {
 }
 
 // GenerateToken makes a token for a caller. It returns the token, which is
-// shown to its owner once and kept nowhere, and the line for the token file.
-// No services means all. It returns an error for a name, role or service that
-// the file could not hold.
-func GenerateToken(name string, role Role, services ...string) (token, line string, err error) {
+// shown to its owner once and kept nowhere, and the line for the token file. It
+// returns an error for a name, role or service that the file could not hold.
+func GenerateToken(id Identity) (token, line string, err error) {
 	secret := make([]byte, tokenBytes)
 	rand.Read(secret) // never fails: crypto/rand ends the program instead
 	token = tokenPrefix + base64.RawURLEncoding.EncodeToString(secret)
 	hash := sha256.Sum256([]byte(token))
-	line = fmt.Sprintf("%s %s %s%s", name, role, hashPrefix, hex.EncodeToString(hash[:]))
-	if len(services) > 0 {
-		line += " " + strings.Join(services, ",")
+	role := id.Role.String()
+	if id.Force {
+		role += forceSuffix
+	}
+	line = fmt.Sprintf("%s %s %s%s", id.Name, role, hashPrefix, hex.EncodeToString(hash[:]))
+	if len(id.Services) > 0 {
+		line += " " + strings.Join(id.Services, ",")
 	}
 	if _, err := parseGrant(line); err != nil {
 		return "", "", err
@@ -55,7 +58,7 @@ func GenerateToken(name string, role Role, services ...string) (token, line stri
 
 // parseTokens reads a token file: a line for each token,
 //
-//	name role sha256:<hex> [service,service…]
+//	name role[+force] sha256:<hex> [service,service…]
 //
 // with blank lines and lines that begin with # ignored. It returns every fault
 // with its line.
@@ -108,11 +111,11 @@ func parseGrant(line string) (grant, error) {
 	if !validName.MatchString(fields[0]) {
 		return g, fmt.Errorf("%q is no name; use up to 64 letters, digits and . _ @ -", fields[0])
 	}
-	role, err := ParseRole(fields[1])
+	id, err := parseIdentity(fields[0], fields[1])
 	if err != nil {
 		return g, err
 	}
-	g.Identity = Identity{Name: fields[0], Role: role}
+	g.Identity = id
 	digits, ok := strings.CutPrefix(fields[2], hashPrefix)
 	hash, err := hex.DecodeString(digits)
 	if !ok || err != nil || len(hash) != len(g.hash) {
@@ -128,6 +131,19 @@ func parseGrant(line string) (grant, error) {
 		}
 	}
 	return g, nil
+}
+
+// forceSuffix follows the role of a caller who may force.
+const forceSuffix = "+force"
+
+// parseIdentity reads a name and a role, with the permission to force.
+func parseIdentity(name, text string) (Identity, error) {
+	text, force := strings.CutSuffix(text, forceSuffix)
+	role, err := ParseRole(text)
+	if err == nil && force && role < Deployer {
+		err = fmt.Errorf("the role %s changes no weights, and has nothing to force", role)
+	}
+	return Identity{Name: name, Role: role, Force: force}, err
 }
 
 // find returns whose token it is. It compares with every grant in constant

@@ -18,8 +18,14 @@ func TestParseTokens(t *testing.T) {
 	if !grants[1].May("api") || grants[1].May("shop") {
 		t.Errorf("%+v", grants[1])
 	}
+	grants, err = parseTokens([]byte("oncall operator+force sha256:" + digits64))
+	if err != nil || !grants[0].Force || !grants[0].MayForce() || grants[0].Role != Operator {
+		t.Fatalf("%+v %v", grants, err)
+	}
 	bad := map[string]string{
-		"ann admin": "line 1: 2 fields; a line is: name role sha256:<hex> [service,service…]",
+		"ann viewer+force sha256:" + digits64:                         "line 1: the role viewer changes no weights",
+		"ann admin+might sha256:" + digits64:                          `line 1: unknown role "admin+might"`,
+		"ann admin":                                                   "line 1: 2 fields; a line is: name role sha256:<hex> [service,service…]",
 		"ann admin sha256:" + digits64 + " web, api":                  "line 1: 5 fields",
 		"a/b admin sha256:" + digits64:                                `line 1: "a/b" is no name`,
 		"\nann root sha256:" + digits64:                               `line 2: unknown role "root"; the roles are viewer, tester, deployer, operator and admin`,
@@ -44,8 +50,8 @@ func TestParseTokens(t *testing.T) {
 }
 
 func TestGenerateToken(t *testing.T) {
-	one, line, err := GenerateToken("ci", Deployer, "web", "api")
-	two, _, _ := GenerateToken("ci", Deployer)
+	one, line, err := GenerateToken(Identity{Name: "ci", Role: Deployer, Services: []string{"web", "api"}})
+	two, _, _ := GenerateToken(Identity{Name: "ci", Role: Deployer})
 	if err != nil || one == two || len(one) < 43 || strings.Contains(line, one) {
 		t.Fatalf("%q %q %v", one, line, err)
 	}
@@ -61,14 +67,14 @@ func TestGenerateToken(t *testing.T) {
 		t.Error("another token is taken for it")
 	}
 	for _, name := range []string{"", "a b", "a\nb admin", "#a"} {
-		if _, _, err := GenerateToken(name, Viewer); err == nil {
+		if _, _, err := GenerateToken(Identity{Name: name, Role: Viewer}); err == nil {
 			t.Errorf("the name %q is taken", name)
 		}
 	}
-	if _, _, err := GenerateToken("ci", Public); err == nil {
+	if _, _, err := GenerateToken(Identity{Name: "ci", Role: Public}); err == nil {
 		t.Error("a token without a role is made")
 	}
-	if _, _, err := GenerateToken("ci", Viewer, "web api"); err == nil {
+	if _, _, err := GenerateToken(Identity{Name: "ci", Role: Viewer, Services: []string{"web api"}}); err == nil {
 		t.Error("a service with a space is taken")
 	}
 }
@@ -81,8 +87,8 @@ func TestTokensFollowTheirFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ann, annLine, _ := GenerateToken("ann", Admin)
-	bob, bobLine, _ := GenerateToken("bob", Viewer)
+	ann, annLine, _ := GenerateToken(Identity{Name: "ann", Role: Admin})
+	bob, bobLine, _ := GenerateToken(Identity{Name: "bob", Role: Viewer})
 	write(annLine)
 	now := noon
 	tokens, err := OpenTokens(path, nil, func() time.Time { return now })
@@ -126,7 +132,7 @@ func TestTokensFollowTheirFile(t *testing.T) {
 
 	// A file of the same size and time that was moved into place is seen.
 	info, _ := os.Stat(path)
-	cal, calLine, _ := GenerateToken("cal", Viewer)
+	cal, calLine, _ := GenerateToken(Identity{Name: "cal", Role: Viewer})
 	if err := os.WriteFile(path+".new", []byte(calLine), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +171,7 @@ func BenchmarkFind(b *testing.B) {
 	var grants []grant
 	var last string
 	for range 100 {
-		token, line, _ := GenerateToken("ci", Viewer)
+		token, line, _ := GenerateToken(Identity{Name: "ci", Role: Viewer})
 		g, _ := parseGrant(line)
 		grants, last = append(grants, g), token
 	}

@@ -50,6 +50,9 @@ func Apply(s State, cmd Command, meta Meta) (State, []Event, error) {
 	for _, e := range edits {
 		ev := e.event(s.Services[e.service], cmd, meta, next.Revision)
 		ev.Forced, ev.Warnings = verdict.forced, verdict.warnings[e.service]
+		if len(ev.Forced) > 0 {
+			ev.Detail += fmt.Sprintf("; forced, against the rules of %s", listRules(ev.Forced))
+		}
 		events = append(events, ev)
 	}
 	return next, events, nil

@@ -29,18 +29,18 @@ func CanRollback(s State, service string, meta Meta) ([]Possibility, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := []Possibility{s.possible(Rollback{Service: service}, meta)}
+	all := []Possibility{Preview(s, Rollback{Service: service}, meta)}
 	for _, name := range svc.VersionNames() {
 		if sameShares(svc.Weights(), map[string]int{name: 1}) {
 			continue
 		}
-		all = append(all, s.possible(Rollback{Service: service, To: name}, meta))
+		all = append(all, Preview(s, Rollback{Service: service, To: name}, meta))
 	}
 	return all, nil
 }
 
-// possible carries a rollback out and drops the outcome.
-func (s State) possible(c Rollback, meta Meta) Possibility {
+// Preview carries a rollback out and drops the outcome.
+func Preview(s State, c Rollback, meta Meta) Possibility {
 	p := Possibility{To: c.To}
 	next, events, err := Apply(s, c, meta)
 	if err != nil {

@@ -108,6 +108,15 @@ func (v *verdict) warn(service, text string) {
 	}
 }
 
+// listRules joins the names of rules for people.
+func listRules(rules []Rule) string {
+	names := make([]string, len(rules))
+	for i, r := range rules {
+		names[i] = string(r)
+	}
+	return list(names)
+}
+
 // gather makes one refusal of several: the first, with all that stands in the
 // way.
 func gather(all []*Refusal) *Refusal {

@@ -17,6 +17,8 @@ type Service struct {
 	Name     string    `json:"name"`
 	Revision uint64    `json:"revision" doc:"The state's revision that last changed the service; its ETag"`
 	Epoch    uint64    `json:"epoch" doc:"Counts flips and voidings of pins"`
+	Level    string    `json:"level,omitempty" doc:"The shape that is in the database now"`
+	Barrier  bool      `json:"barrier,omitempty" doc:"Whether traffic is kept from versions that can't read the level"`
 	Versions []Version `json:"versions" doc:"By name"`
 	Rollback *Target   `json:"rollback,omitempty" doc:"Where a rollback without a target would go; absent in lists"`
 }
@@ -34,6 +36,7 @@ type Version struct {
 	Shape      *state.Shape        `json:"shape,omitempty"`
 	Provides   []string            `json:"provides,omitempty"`
 	Requires   map[string][]string `json:"requires,omitempty"`
+	Capacity   int                 `json:"capacity,omitempty" doc:"Requests a second that one endpoint serves"`
 	Tags       map[string]string   `json:"tags,omitempty"`
 	Live       Numbers             `json:"live"`
 }
@@ -45,13 +48,6 @@ type Shares struct {
 	NewSessions  float64 `json:"new_sessions" doc:"By weight"`
 	LiveSessions float64 `json:"live_sessions" doc:"Of the sessions seen lately"`
 	Requests     float64 `json:"requests" doc:"Of the requests of the last minute"`
-}
-
-// Target says where a rollback without a target would go.
-type Target struct {
-	Possible bool           `json:"possible"`
-	Weights  map[string]int `json:"weights,omitempty" doc:"The weights that would be in force"`
-	Why      string         `json:"why,omitempty" doc:"Why it is not possible, and what would be"`
 }
 
 // Numbers is what one instance counted for one version. Counters begin with

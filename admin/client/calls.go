@@ -75,6 +75,21 @@ func (c *Client) Rollback(ctx context.Context, service string, body api.Rollback
 	return post[api.Change](ctx, c, servicePath(service, "rollback"), body)
 }
 
+// CanRollback tells where a rollback could go now, and why not elsewhere.
+func (c *Client) CanRollback(ctx context.Context, service string) (*api.CanRollback, error) {
+	return get[api.CanRollback](ctx, c, servicePath(service, "rollback"), nil)
+}
+
+// SetLevel says which shape is in a service's database now.
+func (c *Client) SetLevel(ctx context.Context, service string, body api.Level) (*api.Change, error) {
+	return send[api.Change](ctx, c, http.MethodPut, servicePath(service, "level"), body)
+}
+
+// SetBarrier keeps traffic from versions that can't read the level, or no longer.
+func (c *Client) SetBarrier(ctx context.Context, service string, body api.Barrier) (*api.Change, error) {
+	return send[api.Change](ctx, c, http.MethodPut, servicePath(service, "barrier"), body)
+}
+
 // PutVersion registers a version, dark, or replaces its spec.
 func (c *Client) PutVersion(ctx context.Context, service, version string, body api.VersionSpec) (*api.Change, error) {
 	return send[api.Change](ctx, c, http.MethodPut, servicePath(service, "versions", version), body)

@@ -158,7 +158,7 @@ func TestProblemsComeTyped(t *testing.T) {
 }
 
 func TestTokenIsSent(t *testing.T) {
-	token, line, err := admin.GenerateToken("ci", admin.Viewer)
+	token, line, err := admin.GenerateToken(admin.Identity{Name: "ci", Role: admin.Viewer})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,8 +118,8 @@ func TestExplain(t *testing.T) {
 
 func TestVersionsShowsNeeds(t *testing.T) {
 	stdout, _, _ := call(t, t.Context(), answer(200, `{"name":"web","versions":[{"name":"v1","mode":"dark","origin":"api",
-		"provides":["a","b"],"requires":{"api":["x","y"],"db":["z"]}}]}`), "versions web")
-	const want = "v1       dark  0       api   -          -      a b       api:x api:y db:z  -\n"
+		"provides":["a","b"],"requires":{"api":["x","y"],"db":["z"]},"capacity":500}]}`), "versions web")
+	const want = "v1       dark  0       api   -          -      a b       api:x api:y db:z  500/s     -\n"
 	if !strings.HasSuffix(stdout, want) {
 		t.Errorf("%s, want %s", stdout, want)
 	}

@@ -37,21 +37,29 @@ func addStreamsFlag(cmd *cobra.Command, streams *string) {
 		[]string{"finish", "close"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// addForceFlag gives a command that flips the way past the rules of safety.
+func addForceFlag(cmd *cobra.Command, force *bool) {
+	cmd.Flags().BoolVar(force, "force", false, "pass over the rules of safety: shapes, barrier, needs, capacity; needs a token that may")
+}
+
 // change makes a change, prints what it did and warns of what it did not do.
 func (r *remote) change(cmd *cobra.Command, call func(context.Context, *client.Client) (*api.Change, error)) error {
-	warning := ""
+	var warnings []string
 	err := show(r, cmd, func(ctx context.Context, c *client.Client) (*api.Change, error) {
 		answer, err := call(ctx, c)
 		if err == nil {
-			warning = answer.Warning
+			warnings = answer.Warnings
 			if !answer.Durable {
-				warning = cmp.Or(warning, "in force, but not durable yet: a restart would undo it")
+				answer.Warning = cmp.Or(answer.Warning, "in force, but not durable yet: a restart would undo it")
+			}
+			if answer.Warning != "" {
+				warnings = append(slices.Clip(warnings), answer.Warning)
 			}
 		}
 		return answer, err
 	}, printChange)
-	if warning != "" {
-		fmt.Fprintln(cmd.ErrOrStderr(), "sluice: warning:", warning)
+	for _, text := range warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "sluice: warning:", plain(text))
 	}
 	return err
 }

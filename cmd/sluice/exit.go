@@ -98,6 +98,9 @@ func report(w io.Writer, cmd *cobra.Command, err error, asJSON bool) {
 			fmt.Fprintln(w, "  -", text)
 		}
 	}
+	for _, o := range p.Obstacles[min(1, len(p.Obstacles)):] { // the detail tells the first
+		fmt.Fprintln(w, "  also:", o.Message)
+	}
 	if at := location(p); at != "" {
 		fmt.Fprintln(w, "  at: ", at)
 	}
@@ -109,7 +112,7 @@ func report(w io.Writer, cmd *cobra.Command, err error, asJSON bool) {
 // location says in words what a problem is about.
 func location(p *api.Problem) string {
 	var parts []string
-	for _, part := range [][2]string{{"service", p.Service}, {"version", p.Version}, {"field", p.Field}} {
+	for _, part := range [][2]string{{"service", p.Service}, {"version", p.Version}, {"field", p.Field}, {"rule", string(p.Rule)}} {
 		if part[1] != "" {
 			parts = append(parts, part[0]+" "+part[1])
 		}

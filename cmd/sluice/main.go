@@ -44,8 +44,9 @@ Exit status:
   2  called wrongly
   3  the admin API can't be reached, or did not answer in time
   4  conflict: the service changed since the revision that the change was for
-"sluice diff" exits with 1 also when file and state part, and "sluice health"
-with 1 whenever the proxy is not ready.
+"sluice diff" exits with 1 also when file and state part, "sluice can-rollback"
+when a rollback is not possible, and "sluice health" whenever the proxy is not
+ready.
 
 Environment:
   SLUICE_ADMIN  URL of the admin API, as --admin
@@ -98,10 +99,10 @@ func groups() []group {
 			return []*cobra.Command{newServe(), newCheck(r), newInit(), newDemo(), newHealth(r), newReload(r)}
 		}},
 		{"see", "See how it goes:", func(r *remote) []*cobra.Command {
-			return []*cobra.Command{newStatus(r), newExplain(r), newHistory(r), newAudit(r), newDiff(r), newWatch(r)}
+			return []*cobra.Command{newStatus(r), newCanRollback(r), newExplain(r), newHistory(r), newAudit(r), newDiff(r), newWatch(r)}
 		}},
 		{"move", "Move traffic:", func(r *remote) []*cobra.Command {
-			return []*cobra.Command{newShift(r), newWeights(r), newRollback(r), newVersions(r), newDrain(r), newPins(r)}
+			return []*cobra.Command{newShift(r), newWeights(r), newRollback(r), newVersions(r), newDrain(r), newPins(r), newLevel(r), newBarrier(r)}
 		}},
 		{"let", "Let people in:", func(r *remote) []*cobra.Command {
 			return []*cobra.Command{newToken(r), newTokens(r)}

@@ -153,7 +153,7 @@ func grant(ts *testscript.TestScript, neg bool, args []string) {
 		name, roleName, _ := strings.Cut(arg, "=")
 		role, err := admin.ParseRole(roleName)
 		ts.Check(err)
-		token, line, err := admin.GenerateToken(name, role)
+		token, line, err := admin.GenerateToken(admin.Identity{Name: name, Role: role})
 		ts.Check(err)
 		ts.Setenv(name, token)
 		fmt.Fprintln(&text, line)

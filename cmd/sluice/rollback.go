@@ -17,7 +17,12 @@ func newRollback(r *remote) *cobra.Command {
 		Short: "Give traffic back to the version before, at once",
 		Long: `Return a service to the weights that were in force before the newest raise of a
 version, or with --to give one version everything. "sluice status SERVICE" tells
-beforehand where it leads. A second rollback goes back further, never forth.
+beforehand where it leads, "sluice can-rollback SERVICE" where else it could. A
+second rollback goes back further, never forth.
+
+A rollback that the rules of safety forbid (the version can't read the data that
+is there now, another service needs the one that would go) is refused and says
+what would work; --force passes over them, for callers who may.
 
 Sessions on the version that is left move at once, unless --pins says otherwise.
 Requests in flight finish where they are. So do WebSockets and responses that go
@@ -42,6 +47,7 @@ exit status is 0 still.`,
 	addReasonFlag(cmd, &body.Reason)
 	addPinsFlag(cmd, &body.Pins, "move")
 	addStreamsFlag(cmd, &body.Streams)
+	addForceFlag(cmd, &body.Force)
 	_ = cmd.RegisterFlagCompletionFunc("to", r.completeAll(versions))
 	return cmd
 }

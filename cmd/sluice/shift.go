@@ -40,6 +40,7 @@ the service in between, nothing changes and the exit status is 4.`,
 	addReasonFlag(cmd, &body.Reason)
 	addPinsFlag(cmd, &body.Pins, "drain:30m")
 	addStreamsFlag(cmd, &body.Streams)
+	addForceFlag(cmd, &body.Force)
 	return cmd
 }
 

@@ -122,6 +122,6 @@ func printService(w io.Writer, s *api.Service) error {
 	case s.Rollback.Why != "":
 		text += ": " + s.Rollback.Why
 	}
-	_, err := fmt.Fprintf(w, "\nrevision %d, epoch %d; %s\n", s.Revision, s.Epoch, text)
+	_, err := fmt.Fprintf(w, "\nrevision %d, epoch %d; %s%s\n", s.Revision, s.Epoch, guardText(s.Level, s.Barrier), text)
 	return err
 }

@@ -33,11 +33,13 @@ names. The proxy takes the line within a second. No proxy is asked.
 Each role may do what those before it may:
   viewer    read
   tester    explain requests, sign override tokens
-  deployer  register and remove versions, set weights
-  operator  roll back, drain, void pins
-  admin     reload
-With services, the token changes those alone.`,
+  deployer  register and remove versions, set weights, levels and barriers
+  operator  roll back, drain, void pins, lift barriers
+  admin     reload, force
+With "+force" after the role, from deployer on, it may also pass over the rules
+of safety (--force). With services, the token changes those alone.`,
 		Example: `  sluice tokens new ci deployer web api
+  sluice tokens new oncall operator+force
   sluice tokens new alice operator --json | jq -r .line >> tokens`,
 		Args: cobra.MinimumNArgs(2),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -51,7 +53,8 @@ With services, the token changes those alone.`,
 			return roles, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			role, err := admin.ParseRole(args[1])
+			text, force := strings.CutSuffix(args[1], "+force")
+			role, err := admin.ParseRole(text)
 			if err != nil {
 				return usage("%v", err)
 			}
@@ -59,7 +62,7 @@ With services, the token changes those alone.`,
 			for _, arg := range args[2:] { // "web,api" as in the token file, too
 				limits = append(limits, strings.Split(arg, ",")...)
 			}
-			token, line, err := admin.GenerateToken(args[0], role, limits...)
+			token, line, err := admin.GenerateToken(admin.Identity{Name: args[0], Role: role, Services: limits, Force: force})
 			if err != nil {
 				return usage("%v", err)
 			}

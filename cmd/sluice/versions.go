@@ -55,10 +55,10 @@ func (r *remote) listVersions(cmd *cobra.Command, args []string) error {
 
 // printVersions writes what each version is.
 func printVersions(w io.Writer, s *api.Service) error {
-	t := newTable(w, "VERSION", "MODE", "WEIGHT", "FROM", "ENDPOINTS", "SHAPE", "PROVIDES", "REQUIRES", "TAGS")
+	t := newTable(w, "VERSION", "MODE", "WEIGHT", "FROM", "ENDPOINTS", "SHAPE", "PROVIDES", "REQUIRES", "CAPACITY", "TAGS")
 	for _, v := range s.Versions {
 		t.row(v.Name, string(v.Mode), fmt.Sprint(v.Weight), string(v.Origin), dash(strings.Join(v.Endpoints, " ")),
-			shapeText(v.Shape), dash(strings.Join(v.Provides, " ")), requiresText(v.Requires), pairsText(v.Tags))
+			shapeText(v.Shape), dash(strings.Join(v.Provides, " ")), requiresText(v.Requires), capacityText(v.Capacity), pairsText(v.Tags))
 	}
 	return t.end()
 }
@@ -69,6 +69,14 @@ func shapeText(s *state.Shape) string {
 		return "-"
 	}
 	return fmt.Sprintf("writes %s, reads %s", s.Writes, dash(strings.Join(s.Reads, " ")))
+}
+
+// capacityText writes what one endpoint serves: "500/s".
+func capacityText(perSecond int) string {
+	if perSecond == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d/s", perSecond)
 }
 
 func requiresText(needs map[string][]string) string {
@@ -128,6 +136,7 @@ An endpoint is host:port, [v6]:port or unix:/path.`,
 	f.StringVar(&shape, "shape", "", "data shape: `WRITES[,READS...]` (default it reads what it writes)")
 	f.StringSliceVar(&body.Provides, "provides", nil, "`CAPABILITY` that it provides; may be repeated")
 	f.StringSliceVar(&requires, "requires", nil, "`SERVICE:CAPABILITY` that it needs; may be repeated")
+	f.IntVar(&body.Capacity, "capacity", 0, "requests a second that one endpoint serves (default not declared)")
 	f.StringArrayVar(&tags, "tag", nil, "`NAME=VALUE` to show with it; may be repeated")
 	_ = cmd.MarkFlagRequired("endpoint")
 	addReasonFlag(cmd, &body.Reason)

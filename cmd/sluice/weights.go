@@ -25,6 +25,10 @@ minutes, unless --pins says otherwise: "drain:2h" for longer, "keep" without end
 of WebSockets and other streams on versions without weight come again, a few at a
 time; to do so after a flip, set the weights that it left once more.
 
+What the rules of safety forbid (shapes that can't share data, a barrier, what
+another service needs, endpoints that could not take the share) is refused, and
+says what would work; --force passes over them, for callers who may.
+
 With --if-revision the change is made only if the service still has the revision
 that "sluice status" or --json showed; else nothing changes and the exit status
 is 4.`,
@@ -50,6 +54,7 @@ is 4.`,
 	addReasonFlag(cmd, &body.Reason)
 	addPinsFlag(cmd, &body.Pins, "drain:30m")
 	addStreamsFlag(cmd, &body.Streams)
+	addForceFlag(cmd, &body.Force)
 	cmd.Flags().Uint64Var(&revision, "if-revision", 0, "change only if the service has this `REVISION`")
 	return cmd
 }

@@ -292,7 +292,7 @@ func TestATokenFileDecidesBeyondTLS(t *testing.T) {
 // grantToken writes a token file with one token, of an administrator.
 func grantToken(t *testing.T, dir string) string {
 	t.Helper()
-	token, line, err := admin.GenerateToken("anna", admin.Admin)
+	token, line, err := admin.GenerateToken(admin.Identity{Name: "anna", Role: admin.Admin})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 // logged.
 func TestTheLogHoldsNoSecret(t *testing.T) {
 	dir := t.TempDir()
-	generated, line, err := admin.GenerateToken("anna", admin.Admin)
+	generated, line, err := admin.GenerateToken(admin.Identity{Name: "anna", Role: admin.Admin})
 	if err != nil {
 		t.Fatal(err)
 	}
