@@ -186,6 +186,8 @@ func plan(s State, cmd Command, meta Meta) ([]edit, error) {
 		return c.plan(s, meta)
 	case QueueRollout:
 		return c.plan(s)
+	case RenewCohorts:
+		return c.plan(s)
 	case SetLevel:
 		return c.plan(s)
 	case SetBarrier:

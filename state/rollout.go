@@ -58,6 +58,9 @@ type Leg struct {
 	// Since is the epoch of the first shift: the cohort's sessions are pinned in
 	// it or later. 0: the candidate has had no session yet.
 	Since uint64 `json:"since,omitempty"`
+	// Cohort is a later epoch from which they count since a process started anew;
+	// 0: it did not. See Counts.
+	Cohort uint64 `json:"cohort,omitempty"`
 }
 
 // Phase is where a rollout stands.
