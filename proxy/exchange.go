@@ -10,6 +10,7 @@ import (
 	"sluice/proxy/upstream"
 	"sluice/routing"
 	"sluice/stats"
+	"sluice/stats/trial"
 )
 
 // exchange is one request, its response and all that is decided between them.
@@ -57,6 +58,7 @@ type course struct {
 	trace        trace
 	ownID        [32]byte // our X-Request-Id, in hexadecimal; zero: none was made
 	outcome      stats.Outcome
+	ticket       trial.Ticket // of the version decided on
 	bytesIn      int64
 	bytesOut     int64
 
@@ -70,6 +72,7 @@ type course struct {
 	hurried  bool // this try got less time than a try has
 	retrying bool // holds a claim on the version's retry budget
 	close    bool // the client's connection ends after this exchange
+	marked   bool // the response has a field that makes it bad in a trial
 	shedding bool // it is refused for overload
 	aborted  bool // the response was cut off, and the client must see that it was
 }
@@ -231,7 +234,9 @@ func (x *exchange) decide() bool {
 // countFailed counts against the version that was chosen and could not answer.
 func (x *exchange) countFailed() {
 	if x.dec.Failed != nil {
-		x.table.Targets[x.dec.Failed.Slot].Stats.FailedOver(x.peer.shard)
+		failed := x.table.Targets[x.dec.Failed.Slot]
+		failed.Stats.FailedOver(x.peer.shard)
+		x.failTrial(failed.Arm)
 	}
 }
 
@@ -254,6 +259,7 @@ func (x *exchange) countPin() {
 func (x *exchange) forward() {
 	x.target.Stats.Begin(x.peer.shard)
 	x.begun = true
+	x.beginTrial()
 	x.streamed = x.isStreamed()
 	if !x.retainBody() {
 		x.replyFailure()
@@ -291,6 +297,7 @@ func (x *exchange) record() {
 	}
 	if x.begun {
 		x.target.Stats.End(x.peer.shard, o)
+		x.endTrial(o)
 	}
 	x.srv.access.log(x)
 	if x.trace.sampled {

@@ -169,6 +169,7 @@ func (x *exchange) endVersion(flags stats.Flags) {
 	}
 	if x.instead.reason == 0 {
 		o.Session = x.dec.Session
+		x.endTrial(&o)
 	}
 	x.target.Stats.End(x.peer.shard, &o)
 }
@@ -210,6 +211,7 @@ func (x *exchange) leaveOwn(flags stats.Flags) {
 		BytesIn: x.bytesIn, Nanos: int64(i.missAt), Now: x.in.Now + int64(i.missAt),
 	}
 	i.own.Stats.End(x.peer.shard, &o)
+	x.endTrial(&o)
 	asked := x.up
 	x.up = i.up
 	x.res, x.miss = x.miss, x.res

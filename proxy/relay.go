@@ -18,6 +18,7 @@ const spliceMin = 32 << 10
 func (x *exchange) relay() {
 	x.outcome.Status = x.res.Status
 	x.noteGRPC(x.res.Fields)
+	x.answerTrial()
 	x.pump.relays.Store(true)
 	x.restEndpoint()
 	x.prepareResponse()

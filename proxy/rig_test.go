@@ -20,6 +20,7 @@ import (
 	"sluice/proxy/upstream"
 	"sluice/routing"
 	"sluice/stats"
+	"sluice/stats/trial"
 )
 
 func TestMain(m *testing.M) {
@@ -41,6 +42,7 @@ type rig struct {
 	listener ListenerConfig
 	settings Settings
 	tags     func(version string) map[string]string
+	arms     map[string]*trial.Arm // by version
 	service  routing.ServiceConfig
 	upstream upstream.Config // but the names and the endpoints
 	deps     upstream.Deps
@@ -97,7 +99,7 @@ func (r *rig) table() *Table {
 	for i := range r.service.Versions {
 		v := &r.service.Versions[i]
 		v.Slot = i
-		target := Target{Cluster: r.clusters[v.Name], Stats: r.stats.Version("web", v.Name), Settings: r.settings, Shape: v.Writes}
+		target := Target{Cluster: r.clusters[v.Name], Stats: r.stats.Version("web", v.Name), Settings: r.settings, Shape: v.Writes, Arm: r.arms[v.Name]}
 		if r.tags != nil {
 			target.Tags = r.tags(v.Name)
 		}

@@ -437,6 +437,7 @@ func (s *Server) survive(fault any, x *exchange) {
 		return
 	}
 	x.delist()
+	x.ticket.Drop()
 	x.leaveOwn(0)
 	x.dropUpstream(upstream.Unknown)
 	if x.begun {

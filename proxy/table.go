@@ -7,6 +7,7 @@ import (
 	"sluice/proxy/upstream"
 	"sluice/routing"
 	"sluice/stats"
+	"sluice/stats/trial"
 )
 
 // Table is all that a request needs to be decided and forwarded. It is
@@ -29,6 +30,9 @@ type Target struct {
 	Shape string
 	// Tags are shown in the access log and in traces. They must not change.
 	Tags map[string]string
+	// Arm counts the version's part in a trial; nil: it is in none, and nothing is
+	// spent on that.
+	Arm *trial.Arm
 
 	name     string       // of the version
 	tags     string       // Tags as the access log writes them

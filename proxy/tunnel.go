@@ -51,6 +51,7 @@ func (x *exchange) tunnel() {
 		return
 	}
 	x.target.Stats.TunnelOpened(x.peer.shard)
+	x.answerTrial()
 	x.keepForLog()
 	client, early := t.hijack()
 	x.up.In.Drop()

@@ -56,6 +56,7 @@ func (d *Decision) failover(req *Request, t *trace) {
 	d.Failed, d.Reason = d.Version, Failover
 	d.Version = d.Service.standIn(req, d.Failed, key)
 	if d.Pin == PinMake {
+		d.FailedSession = d.Session
 		d.Pin, d.Session, d.Epoch, d.Key, d.MovedFrom, d.Voided = NoPin, 0, 0, PinKey{}, nil, nil
 	}
 	if t != nil {

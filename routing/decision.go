@@ -12,6 +12,9 @@ type Decision struct {
 	// another stands in for it or not. With neither Version nor Failed the
 	// service has no live version at all.
 	Failed *Version
+	// FailedSession is the session that the split gave to Failed, where its pin is not
+	// made for that; 0: none.
+	FailedSession uint64
 	// Rule is the rule that decided, also where failover followed.
 	Rule *Rule
 	// MovedFrom is the version that the session was on before, when its pin

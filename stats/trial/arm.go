@@ -176,6 +176,14 @@ func (t *Ticket) End(o *stats.Outcome, marked bool) {
 	}
 }
 
+// Drop gives up a request of which nothing can be told.
+func (t *Ticket) Drop() {
+	if t.slot != 0 {
+		t.arm.flight.release(t.slot)
+	}
+	*t = Ticket{}
+}
+
 // Fail counts a request that the version was to answer, and could not for want of
 // an endpoint. A session that it would have begun may come again.
 func (a *Arm) Fail(r *Request) {
