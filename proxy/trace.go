@@ -39,6 +39,7 @@ type Span struct {
 	BytesIn, BytesOut  int64
 	CutOff             bool
 
+	Route                              string // the path of the route that it matched
 	Service, Version, Reason, Endpoint string
 	Tags                               map[string]string // of the version; not to be changed
 	Retries                            int
@@ -102,7 +103,7 @@ func (x *exchange) endTrace() {
 		Listener: x.peer.listener.Name, Client: x.in.Client, Scheme: x.peer.scheme,
 		Method: x.req.Method, Host: x.req.Host, Path: x.req.Path, Proto: x.req.Proto.String(),
 		Status: x.outcome.Status, BytesIn: x.bytesIn, BytesOut: x.bytesOut, CutOff: x.cutOff(),
-		Reason: x.reasonText(), Retries: int(x.outcome.Retries), Failure: x.failure.err, RequestID: x.requestID(),
+		Route: x.table.Routing.RoutePath(x.req.Host, x.req.Path), Reason: x.reasonText(), Retries: int(x.outcome.Retries), Failure: x.failure.err, RequestID: x.requestID(),
 	}
 	s.Service, s.Version, s.Endpoint = x.whoAnswered()
 	if x.target != nil {

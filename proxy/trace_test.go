@@ -149,7 +149,7 @@ func checkSpan(t *testing.T, s Span, sent []string, joined bool, endpoint string
 	if hex.EncodeToString(s.Trace[:]) != sent[1] || hex.EncodeToString(s.ID[:]) != sent[2] || hex.EncodeToString(s.Parent[:]) != parent {
 		t.Errorf("recorded %x-%x, below %x", s.Trace, s.ID, s.Parent)
 	}
-	if s.Service != "web" || s.Version != "v1" || s.Reason != "split" || s.Status != 200 || s.Path != "/x" || s.Scheme != "http" ||
+	if s.Service != "web" || s.Version != "v1" || s.Reason != "split" || s.Status != 200 || s.Path != "/x" || s.Route != "/" || s.Scheme != "http" ||
 		s.Endpoint != endpoint || s.Total < s.Connect+s.Wait || s.Connect <= 0 || s.Wait <= 0 || s.Client.String() != "127.0.0.1" {
 		t.Errorf("recorded %+v", s)
 	}

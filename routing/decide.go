@@ -9,7 +9,8 @@ func (s *Snapshot) Decide(req *Request) (d Decision) {
 
 // decide runs the steps in their order. A trace, if any, hears of each.
 func (s *Snapshot) decide(req *Request, d *Decision, t *trace) {
-	d.Service = s.at(s.routes.find(req.Host, req.Path))
+	svc, _ := s.routes.find(req.Host, req.Path)
+	d.Service = s.at(svc)
 	if t != nil {
 		t.route(req, d.Service)
 	}

@@ -26,32 +26,46 @@ type pathTable struct {
 // longer one matches routes without a host alone.
 const maxHost = 255
 
-// find returns the place of a request's service, or 0.
-func (t *routeTable) find(host, path string) place {
+// find returns the place of a request's service, or 0, and how much of the path
+// is the route's.
+func (t *routeTable) find(host, path string) (svc place, prefix int) {
 	if len(t.exact) > 0 || len(t.wildcards) > 0 {
 		var buf [maxHost]byte
 		if n := canonicalHost(&buf, host); n > 0 {
-			if svc := t.findHost(buf[:n], path); svc != 0 {
-				return svc
+			if svc, prefix = t.findHost(buf[:n], path); svc != 0 {
+				return svc, prefix
 			}
 		}
 	}
 	if t.anyHost == nil {
-		return 0
+		return 0, 0
 	}
 	return t.anyHost.find(path)
 }
 
+// RoutePath returns the path of the route that a request matches, without slash
+// at its end but for "/"; "" if it matches none. It lies in path.
+func (s *Snapshot) RoutePath(host, path string) string {
+	switch svc, prefix := s.routes.find(host, path); {
+	case svc == 0:
+		return ""
+	case prefix == 0:
+		return "/"
+	default:
+		return path[:prefix]
+	}
+}
+
 // findHost looks among the routes with a host; host is canonical. The
 // conversions in the lookups do not allocate.
-func (t *routeTable) findHost(host []byte, path string) place {
+func (t *routeTable) findHost(host []byte, path string) (svc place, prefix int) {
 	if paths := t.exact[string(host)]; paths != nil {
-		if svc := paths.find(path); svc != 0 {
-			return svc
+		if svc, prefix = paths.find(path); svc != 0 {
+			return svc, prefix
 		}
 	}
 	if len(t.wildcards) == 0 {
-		return 0
+		return 0, 0
 	}
 	dots := 0
 	for _, c := range host {
@@ -68,18 +82,18 @@ func (t *routeTable) findHost(host []byte, path string) place {
 			continue
 		}
 		if paths := t.wildcards[string(host[i+1:])]; paths != nil {
-			if svc := paths.find(path); svc != 0 {
-				return svc
+			if svc, prefix = paths.find(path); svc != 0 {
+				return svc, prefix
 			}
 		}
 	}
-	return 0
+	return 0, 0
 }
 
 // find returns the place of the service of the longest prefix of path that ends
-// at a segment's boundary, or 0. Only boundaries within the longest prefix of the
+// at a segment's boundary, or 0, and the length of that prefix, 0 for "/". Only boundaries within the longest prefix of the
 // table are tried: the work is bounded by the table, not by what a client sends.
-func (t *pathTable) find(path string) place {
+func (t *pathTable) find(path string) (svc place, prefix int) {
 	if t.longest > 0 && path != "" && path[0] == '/' {
 		end := len(path)
 		if end > t.longest {
@@ -87,12 +101,12 @@ func (t *pathTable) find(path string) place {
 		}
 		for end > 0 {
 			if svc := t.prefixes[path[:end]]; svc != 0 {
-				return svc
+				return svc, end
 			}
 			end = strings.LastIndexByte(path[:end], '/')
 		}
 	}
-	return t.root
+	return t.root, 0
 }
 
 // lastBoundary returns the index of the last slash in path, a segment's

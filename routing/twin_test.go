@@ -45,6 +45,15 @@ type twin struct {
 	req *Request
 	svc *ServiceConfig
 	out verdict
+
+	path string // of the route
+}
+
+// slowRoutePath is Snapshot.RoutePath's twin.
+func slowRoutePath(cfg Config, req *Request) string {
+	w := &twin{cfg: cfg, req: req}
+	w.route()
+	return w.path
 }
 
 func slowly(cfg Config, req *Request) verdict {
@@ -74,7 +83,7 @@ func (w *twin) route() {
 			for _, p := range orAny(r.Paths, "/") {
 				if score := 1000*hostScore(h, host) + len(p); pathWithin(w.req.Path, p) && hostScore(h, host) >= 0 && score > best {
 					best = score
-					w.svc = w.service(r.Service)
+					w.svc, w.path = w.service(r.Service), p
 				}
 			}
 		}
@@ -387,6 +396,9 @@ func TestDecideIsItsTwin(t *testing.T) {
 		}
 		for range 8 {
 			req := drawRequest(t)
+			if got, want := s.RoutePath(req.Host, req.Path), slowRoutePath(cfg, req); got != want {
+				t.Fatalf("%s%s: the route's path is %q, want %q", req.Host, req.Path, got, want)
+			}
 			got, want := s.Decide(req).verdict(), slowly(cfg, req)
 			if got != want {
 				t.Fatalf("%s %s %v\ngot  %+v\nwant %+v", req.Host, req.Path, req.Fields, got, want)

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -73,7 +74,7 @@ func Collector(r *Registry) prometheus.Collector {
 		pinsMoved:       version("pins_moved_total", "Sessions pinned to the version that were split anew, away from it."),
 		pinsVoided:      version("pins_voided_total", "Pins to the version that were refused because they no longer hold."),
 		weight:          version("version_weight", "Weight of the version: its share of new sessions, relative to its siblings."),
-		info:            version("version_info", "What the version is; always 1.", "commit", "shape"),
+		info:            version("version_info", "What the version is; always 1. The label tags has its tags as NAME=VALUE, by name, with commas between, up to 256 bytes; commit is the one of that name.", "commit", "shape", "tags"),
 		noRoute:         desc("no_route_requests_total", "Requests that no route matched.", "listener"),
 		refused:         desc("refused_requests_total", "Malformed or oversized requests, by the status with which they were refused.", "status"),
 		overrideIgnored: desc("override_ignored_total", "Overrides that were not followed, by what was wrong with them.", "kind"),
@@ -147,7 +148,26 @@ func (c *collector) describeVersion(ch chan<- prometheus.Metric, v *Version) {
 	}
 	gauge(ch, c.weight, float64(d.Weight), v.service, v.name)
 	gauge(ch, c.pending, float64(d.Pending), v.service, v.name)
-	gauge(ch, c.info, 1, v.service, v.name, valid(d.Commit), valid(d.Shape))
+	gauge(ch, c.info, 1, v.service, v.name, valid(d.Tags["commit"]), valid(d.Shape), valid(tagsText(d.Tags)))
+}
+
+// maxTagsText bounds the label tags, in bytes: a version may have a hundred tags
+// of a kilobyte each, for other readers.
+const maxTagsText = 256
+
+// tagsText writes tags by name, as many as fit, each whole.
+func tagsText(tags map[string]string) string {
+	var text []byte
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		if len(text)+len(",")+len(name)+len("=")+len(tags[name]) > maxTagsText {
+			continue
+		}
+		if len(text) > 0 {
+			text = append(text, ',')
+		}
+		text = append(append(append(text, name...), '='), tags[name]...)
+	}
+	return string(text)
 }
 
 func (c *collector) sendVersion(ch chan<- prometheus.Metric, s *sums, live uint64, service, version string) {

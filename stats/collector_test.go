@@ -19,7 +19,7 @@ func busy() *Registry {
 		return []Certificate{{"edge", "web.test", expires}, {"edge\xff", "\xff", expires}}
 	}
 	r := newRegistry(Options{Certificates: certificates, Describe: func(_, version string) (Description, bool) {
-		return Description{Weight: 95, Commit: "3f2a9c1", Shape: "12\xff"}, version != "gone"
+		return Description{Weight: 95, Tags: map[string]string{"commit": "3f2a9c1", "team": "shop"}, Shape: "12\xff"}, version != "gone"
 	}})
 	v := r.Version("web", "v1")
 	for i := range 3 {
@@ -94,10 +94,10 @@ sluice_ejections_total{service="web",version="v1"} 2
 # TYPE sluice_sessions_live gauge
 sluice_sessions_live{service="web",version="gone"} 0
 sluice_sessions_live{service="web",version="v1"} 1
-# HELP sluice_version_info What the version is; always 1.
+# HELP sluice_version_info What the version is; always 1. The label tags has its tags as NAME=VALUE, by name, with commas between, up to 256 bytes; commit is the one of that name.
 # TYPE sluice_version_info gauge
-sluice_version_info{commit="3f2a9c1",service="web",shape="12�",version="idle"} 1
-sluice_version_info{commit="3f2a9c1",service="web",shape="12�",version="v1"} 1
+sluice_version_info{commit="3f2a9c1",service="web",shape="12�",tags="commit=3f2a9c1,team=shop",version="idle"} 1
+sluice_version_info{commit="3f2a9c1",service="web",shape="12�",tags="commit=3f2a9c1,team=shop",version="v1"} 1
 # HELP sluice_no_route_requests_total Requests that no route matched.
 # TYPE sluice_no_route_requests_total counter
 sluice_no_route_requests_total{listener="edge�"} 1
@@ -236,6 +236,22 @@ func BenchmarkCollect(b *testing.B) {
 	for b.Loop() {
 		if _, err := registry.Gather(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestTagsText: whole tags alone, and no more than the label may have.
+func TestTagsText(t *testing.T) {
+	long := strings.Repeat("x", maxTagsText-len("b=")-len(",z="))
+	for want, tags := range map[string]map[string]string{
+		"":                  nil,
+		"a=1":               {"a": "1"},
+		"a=1,b=":            {"b": "", "a": "1"},
+		"b=" + long + ",z=": {"b": long, "z": ""},
+		"b=" + long + ",c=": {"b": long, "c": "", "z": "1"},
+	} {
+		if got := tagsText(tags); got != want || len(got) > maxTagsText {
+			t.Errorf("%d tags: %q, want %q", len(tags), got, want)
 		}
 	}
 }

@@ -61,9 +61,9 @@ type Options struct {
 
 // Description is what is known of a version besides what is counted.
 type Description struct {
-	Weight int    // share of new sessions, relative to its siblings
-	Commit string // the tag "commit"; may be empty
-	Shape  string // the shape that it writes; may be empty
+	Weight int               // share of new sessions, relative to its siblings
+	Tags   map[string]string // may be empty; not to be changed
+	Shape  string            // the shape that it writes; may be empty
 	// Pending is how many requests wait for a connection now.
 	Pending int
 }

@@ -143,7 +143,7 @@ func request() *Span {
 		Trace: [16]byte{1, 15: 2}, ID: [8]byte{3}, Parent: [8]byte{4}, TraceState: "a=b", Start: time.Unix(1_800_000_000, 5), Total: time.Second,
 		Connect: time.Millisecond, Wait: time.Millisecond / 2, Listener: "public", Client: netip.MustParseAddr("192.0.2.1"),
 		Scheme: "https", Method: "GET", Host: "shop.example.com:8443", Path: "/a", Proto: "2", UserAgent: "curl", Status: 502,
-		BytesIn: 1, BytesOut: 2, Service: "web", Version: "v2", Tags: map[string]string{"team": "shop", "commit": "3f2a9c1"}, RequestID: "r-1", Reason: "split", Endpoint: "127.0.0.1:9001", Retries: 1, Failure: errors.New("reset"),
+		BytesIn: 1, BytesOut: 2, Route: "/a", Service: "web", Version: "v2", Tags: map[string]string{"team": "shop", "commit": "3f2a9c1"}, RequestID: "r-1", Reason: "split", Endpoint: "127.0.0.1:9001", Retries: 1, Failure: errors.New("reset"),
 	}
 }
 

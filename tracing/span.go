@@ -37,6 +37,7 @@ type Span struct {
 	BytesIn, BytesOut  int64
 	CutOff             bool
 
+	Route                              string // the path of the route that it matched
 	Service, Version, Reason, Endpoint string
 	Tags                               map[string]string // of the version; not to be changed
 	Retries                            int
@@ -49,6 +50,9 @@ func (s *Span) encode() *tracepb.Span {
 	name := methodOf(s.Method)
 	if name == other {
 		name = "HTTP" // as the conventions want it
+	}
+	if s.Route != "" {
+		name += " " + text(s.Route)
 	}
 	span := &tracepb.Span{
 		TraceId: append([]byte(nil), s.Trace[:]...), SpanId: append([]byte(nil), s.ID[:]...),
@@ -84,6 +88,7 @@ func (s *Span) attributes() []*commonpb.KeyValue {
 	if method == other {
 		a.text("http.request.method_original", s.Method)
 	}
+	a.text("http.route", s.Route)
 	a.text("url.scheme", s.Scheme)
 	a.text("url.path", s.Path) // not the query: it may hold secrets
 	host, port := splitHost(s.Host)

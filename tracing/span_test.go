@@ -32,7 +32,7 @@ func told(s *Span) []string {
 
 func TestAttributes(t *testing.T) {
 	want := []string{
-		"http.request.method=GET", "url.scheme=https", "url.path=/a", "server.address=shop.example.com", "server.port=8443",
+		"http.request.method=GET", "http.route=/a", "url.scheme=https", "url.path=/a", "server.address=shop.example.com", "server.port=8443",
 		"client.address=192.0.2.1", "user_agent.original=curl", "network.protocol.name=http", "network.protocol.version=2",
 		"http.response.status_code=502", "http.request.body.size=1", "http.response.body.size=2", "error.type=502",
 		"sluice.listener=public", "sluice.service=web", "sluice.version=v2", "sluice.tag.commit=3f2a9c1", "sluice.tag.team=shop", "sluice.reason=split",
@@ -56,13 +56,13 @@ func TestAttributes(t *testing.T) {
 
 func TestEncode(t *testing.T) {
 	span := request().encode()
-	if span.Name != "GET" || span.Status.Message != "reset" || span.EndTimeUnixNano-span.StartTimeUnixNano != uint64(time.Second) ||
+	if span.Name != "GET /a" || span.Status.Message != "reset" || span.EndTimeUnixNano-span.StartTimeUnixNano != uint64(time.Second) ||
 		len(span.TraceId) != 16 || len(span.SpanId) != 8 || len(span.ParentSpanId) != 8 || span.TraceState != "a=b" {
 		t.Errorf("got %v", span)
 	}
 	s := request()
 	s.Status, s.Failure, s.Parent, s.Method = 404, errors.New("x"), [8]byte{}, "BREW"
-	if span = s.encode(); span.Name != "HTTP" || span.Status != nil || span.ParentSpanId != nil {
+	if span = s.encode(); span.Name != "HTTP /a" || span.Status != nil || span.ParentSpanId != nil {
 		t.Errorf("got %v", span)
 	}
 }

@@ -65,7 +65,7 @@ func (s *Server) describe(service, version string) (stats.Description, bool) {
 		return stats.Description{}, false
 	}
 	v := svc.Versions[version]
-	d := stats.Description{Weight: v.Weight, Commit: v.Spec.Tags["commit"]}
+	d := stats.Description{Weight: v.Weight, Tags: v.Spec.Tags}
 	if v.Spec.Shape != nil {
 		d.Shape = v.Spec.Shape.Writes
 	}
