@@ -152,27 +152,36 @@ func (s *Server) change(ctx context.Context, in *ChangeInput, cmd state.Command,
 	return s.do(ctx, in, cmd, reason)
 }
 
-// do issues a command in the caller's name. The command goes on when its caller
-// leaves, as a change that was half waited for is the worst to find out about.
+// do issues a command about a service in the caller's name. The command goes on
+// when its caller leaves, as a change that was half waited for is the worst to
+// find out about.
 func (s *Server) do(ctx context.Context, in *ChangeInput, cmd state.Command, reason string) (*changeOutput, error) {
-	if reason == "" {
-		reason = in.Reason
+	result, err := s.issue(ctx, cmd, in.Service, cmp.Or(reason, in.Reason), in.IfMatch != "")
+	if err != nil {
+		return nil, err
 	}
+	out := describeChange(in.Service, result)
+	return &changeOutput{ETag: etag(out.Revision), Body: out}, nil
+}
+
+// issue has a command carried out, and logs what came of it. Its error is a
+// problem. what is the service or rollout concerned; conditional says that the
+// caller sent If-Match.
+func (s *Server) issue(ctx context.Context, cmd state.Command, what, reason string, conditional bool) (state.Result, error) {
 	caller := callerOf(ctx)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
 	defer cancel()
 	result, err := s.opts.Control.Do(ctx, cmd, state.Meta{By: caller.Name, Why: reason, At: s.opts.Now()})
 	if err != nil {
-		p := s.problem(err, in.IfMatch != "")
+		p := s.problem(err, conditional)
 		s.log.Info("admin: a change was refused", zap.String("by", caller.Name), zap.String("kind", cmd.Kind()),
-			zap.String("service", in.Service), zap.Int("status", p.Status), zap.String("detail", p.Detail))
-		return nil, p
+			zap.String("of", what), zap.Int("status", p.Status), zap.String("detail", p.Detail))
+		return state.Result{}, p
 	}
-	out := describeChange(in.Service, result)
 	s.log.Info("admin: a change was made", zap.String("by", caller.Name), zap.String("kind", cmd.Kind()),
-		zap.String("service", in.Service), zap.Bool("changed", out.Changed), zap.Bool("durable", out.Durable),
-		zap.Uint64("revision", out.Revision))
-	return &changeOutput{ETag: etag(out.Revision), Body: out}, nil
+		zap.String("of", what), zap.Bool("changed", len(result.Events) > 0), zap.Bool("durable", result.Durable),
+		zap.Uint64("revision", result.State.Revision))
+	return result, nil
 }
 
 // notDurable is the warning about a change that the store has not taken.

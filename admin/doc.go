@@ -11,6 +11,15 @@
 //	PUT    /v1/services/{s}/versions/{v}/drain   start or end draining
 //	POST   /v1/services/{s}/pins/void            make the pins to a version void
 //	GET    /v1/services/{s}/history              its flips
+//	POST   /v1/services/{s}/rollouts             start a rollout; ?wait= tells how it goes
+//	GET    /v1/services/{s}/rollouts             its rollouts
+//	GET    /v1/services/{s}/queue                which is under way, and which wait
+//	POST   /v1/rollouts                          start a release set
+//	GET    /v1/rollouts                          all rollouts
+//	GET    /v1/rollouts/{id}                     one, with moves and evidence; ?wait=&after=
+//	GET    /v1/rollouts/{id}/progress            its progress as lines of text
+//	POST   /v1/rollouts/{id}/{action}            pause, resume, promote, abort
+//	PUT    /v1/rollouts/{id}/place               its place in line
 //	GET    /v1/audit                             all changes
 //	GET    /v1/stats                             all counters
 //	GET    /v1/diff                              file against state

@@ -71,6 +71,14 @@ func (h *hub) close() {
 	}
 }
 
+// changed returns a channel that is closed at the next message, and whether the
+// hub is closed, so that there will be none.
+func (h *hub) changed() (wake <-chan struct{}, closed bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.wake, h.closed
+}
+
 // join admits a stream, unless there are too many or the hub is closed.
 func (h *hub) join() bool {
 	h.mu.Lock()

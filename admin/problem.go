@@ -182,7 +182,16 @@ func bodyKeys(input reflect.Type) []string {
 		t = t.Elem()
 	}
 	var keys []string
+	return fieldKeys(t, keys)
+}
+
+// fieldKeys adds the keys of a struct and of those embedded in it.
+func fieldKeys(t reflect.Type, keys []string) []string {
 	for field := range t.Fields() {
+		if field.Anonymous {
+			keys = fieldKeys(field.Type, keys)
+			continue
+		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		keys = append(keys, name)
 	}

@@ -55,6 +55,8 @@ type Options struct {
 	Metrics http.Handler
 	// Diff compares the file with the state.
 	Diff func() (api.Diff, error)
+	// Rollouts tells what rollouts need and show beside the state.
+	Rollouts Rollouts
 	// Reload reads the file anew; an error means that nothing changed.
 	Reload func(context.Context) error
 	// Tokens knows the callers; nil: everybody who reaches the server is the
@@ -128,6 +130,7 @@ func (s *Server) register() error {
 	s.registerChanges(a)
 	s.registerSafety(a)
 	s.registerHistory(a)
+	s.registerRollouts(a)
 	s.registerTools(a)
 	s.registerPlain(a)
 	s.registerProfiles()
