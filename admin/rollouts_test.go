@@ -92,10 +92,10 @@ func TestStartRollout(t *testing.T) {
 func TestStartRefused(t *testing.T) {
 	s, _ := newRolloutServer(t, Options{})
 	for body, text := range map[string]string{
-		`{"version":"v9"}`:                                            `has no version`,
-		`{"version":"v9","shape":{"writes":"12","reads":["12"]}}`:     `not where it is reached`,
-		`{"version":"v2","policy":"nonsense"}`:                        `known policies: ours`,
-		`{"version":"v2","endpoint":["127.0.0.1:9002"]}`:              `the body may have the keys version, endpoints, shape, provides, requires, tags, capacity, policy, reason, force`,
+		`{"version":"v9"}`: `has no version`,
+		`{"version":"v9","shape":{"writes":"12","reads":["12"]}}`:    `not where it is reached`,
+		`{"version":"v2","policy":"nonsense"}`:                       `known policies: ours`,
+		`{"version":"v2","endpoint":["127.0.0.1:9002"]}`:             `the body may have the keys version, endpoints, shape, provides, requires, tags, capacity, policy, reason, force`,
 		`{"version":"v9","endpoints":["127.0.0.1:1"],"capacity":-5}`: `capacity`,
 		`{}`: `version`,
 	} {

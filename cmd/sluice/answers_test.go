@@ -25,7 +25,7 @@ func call(t *testing.T, ctx context.Context, h http.HandlerFunc, line string) (s
 	root.SetArgs(append(strings.Fields(line), "--admin", srv.URL))
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil {
-		status = exitStatus(err)
+		status = exitStatus(cmd, err)
 		report(&errs, cmd, err, false)
 	}
 	return out.String(), errs.String(), status

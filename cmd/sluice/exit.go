@@ -63,8 +63,12 @@ func markFailures(cmd *cobra.Command) {
 	}
 }
 
-// exitStatus maps an error to the exit status: the one place that does.
-func exitStatus(err error) int {
+// exitStatus maps an error to the exit status: the one place that does, but for
+// those who end as a rollout does.
+func exitStatus(cmd *cobra.Command, err error) int {
+	if cmd != nil && cmd.Annotations[endsAsRollout] != "" {
+		return rolloutStatus(err)
+	}
 	var failed *failure
 	var lost *client.Unreachable
 	var problem *api.Problem
@@ -84,7 +88,8 @@ func exitStatus(err error) int {
 // report tells what was wrong, where, and what would work: to people in lines,
 // to scripts as a problem in JSON.
 func report(w io.Writer, cmd *cobra.Command, err error, asJSON bool) {
-	if errors.Is(err, errSilent) {
+	var ended *outcome
+	if errors.Is(err, errSilent) || errors.As(err, &ended) {
 		return
 	}
 	p := describe(cmd, err)
@@ -125,7 +130,11 @@ func describe(cmd *cobra.Command, err error) *api.Problem {
 	var failed *failure
 	var problem *api.Problem
 	var lost *client.Unreachable
+	var waiting *stillUnderWay
 	switch {
+	case errors.As(err, &waiting):
+		return &api.Problem{Title: "still under way", Detail: err.Error(),
+			Remedy: "sluice rollout watch " + waiting.id + " goes on with it, sluice rollout abort " + waiting.id + " ends it"}
 	case !errors.As(err, &failed):
 		return &api.Problem{Title: "called wrongly", Detail: err.Error(),
 			Remedy: fmt.Sprintf("usage: %s; %q says more", cmd.UseLine(), cmd.CommandPath()+" --help")}

@@ -45,6 +45,15 @@ func plain(s string) string {
 	return s
 }
 
+// plainLines is plain for text of several lines.
+func plainLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = plain(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // dash returns "-" for nothing.
 func dash(s string) string {
 	if s == "" {

@@ -28,7 +28,7 @@ func run(args []string) int {
 	}
 	asJSON, _ := root.PersistentFlags().GetBool("json")
 	report(os.Stderr, cmd, err, asJSON)
-	return exitStatus(err)
+	return exitStatus(cmd, err)
 }
 
 const rootHelp = `Sluice is a reverse proxy that keeps several versions of each service live,
@@ -46,7 +46,8 @@ Exit status:
   4  conflict: the service changed since the revision that the change was for
 "sluice diff" exits with 1 also when file and state part, "sluice can-rollback"
 when a rollback is not possible, and "sluice health" whenever the proxy is not
-ready.
+ready. "sluice rollout start" and "sluice rollout watch" exit by how the rollout
+ended, as their help says.
 
 Environment:
   SLUICE_ADMIN  URL of the admin API, as --admin
@@ -102,7 +103,7 @@ func groups() []group {
 			return []*cobra.Command{newStatus(r), newCanRollback(r), newExplain(r), newHistory(r), newAudit(r), newDiff(r), newWatch(r)}
 		}},
 		{"move", "Move traffic:", func(r *remote) []*cobra.Command {
-			return []*cobra.Command{newShift(r), newWeights(r), newRollback(r), newVersions(r), newDrain(r), newPins(r), newLevel(r), newBarrier(r)}
+			return []*cobra.Command{newShift(r), newWeights(r), newRollback(r), newVersions(r), newDrain(r), newPins(r), newLevel(r), newBarrier(r), newRollout(r)}
 		}},
 		{"let", "Let people in:", func(r *remote) []*cobra.Command {
 			return []*cobra.Command{newToken(r), newTokens(r)}
