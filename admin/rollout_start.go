@@ -95,7 +95,10 @@ func (s *Server) begin(ctx context.Context, body *api.SetStart, reason string) (
 		cmd.Legs = append(cmd.Legs, state.StartLeg{Service: leg.Service, Version: leg.Version, Spec: spec})
 		services[i] = leg.Service
 	}
-	var err error
+	err := mayForce(ctx, services[0], body.Force)
+	if err != nil {
+		return nil, err
+	}
 	if cmd.Policy, err = s.opts.Rollouts.Policy(body.Policy, services); err != nil {
 		return nil, s.problem(err, false)
 	}

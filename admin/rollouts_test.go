@@ -140,6 +140,7 @@ func TestSteer(t *testing.T) {
 	wantProblem(t, ask(s, "POST", "/v1/rollouts/"+id+"/pause", "", as("tester")), 403, "at least deployer")
 	wantProblem(t, ask(s, "POST", "/v1/rollouts/"+id+"/promote", "", as("deployer")), 403, "at least operator")
 	wantProblem(t, ask(s, "PUT", "/v1/rollouts/"+id+"/place", `{"place":1}`, as("deployer")), 403, "at least operator")
+	wantProblem(t, ask(s, "POST", "/v1/services/web/rollouts", `{"version":"v2","force":true}`, as("deployer")), 403, "leave out force")
 	wantProblem(t, ask(s, "POST", "/v1/rollouts/r999/abort", "", as("operator")), 404, "there is no rollout")
 	move(t, k, id, state.PhaseProbing, 0)
 	r := want[api.Rollout](t, ask(s, "POST", "/v1/rollouts/"+id+"/pause", `{"reason":"lunch"}`, as("deployer")), 200)
