@@ -132,6 +132,10 @@ var rules = []rule{
 		why:   "rooms at one level are joined in cmd by small interfaces",
 	},
 	{
+		from: "sluice/rollout", forbid: []string{"net", "net/http/...", "os/...", "syscall", "log/..."},
+		why: "the machine is pure: it proposes, and its driver has clock and I/O",
+	},
+	{
 		from: "sluice/synthetic/...", forbid: []string{"sluice/proxy/...", "sluice/admin/...", "sluice/rollout/..."},
 		allow: []string{"sluice/proxy/head", "sluice/proxy/buffer"},
 		why:   "rooms at one level are joined in cmd by small interfaces",

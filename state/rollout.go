@@ -115,7 +115,7 @@ const (
 type Move struct {
 	Seq   uint64    `json:"seq"` // the rollout's afterwards
 	At    time.Time `json:"at"`
-	By    string    `json:"by"` // "judge", "guard", "alarm", "probe", "stage", "deadline", "queue", or who asked
+	By    string    `json:"by"` // "judge", "guard", "alarm", "probe", "shadow", "stage", "deadline", "queue", "rules", or who asked
 	From  Phase     `json:"from"`
 	To    Phase     `json:"to"`
 	Stage int       `json:"stage"`

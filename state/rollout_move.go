@@ -27,6 +27,7 @@ func (c MoveRollout) plan(s State, meta Meta) ([]edit, error) {
 		return s.unshift(next, next.Policy.OnRollback, meta, nil)
 	case r.Phase == PhaseQueued:
 		return s.begin(next, meta)
+	case r.Phase == PhasePaused && next.Stage == r.Stage && c.To == r.Was: // weights stay
 	case c.To.shifts(), c.To == PhasePromoted:
 		return s.shift(next, meta)
 	}
@@ -101,11 +102,14 @@ func (s State) begin(r *Rollout, meta Meta) ([]edit, error) {
 		leg.Baseline = svc.baseline(leg.Candidate)
 	}
 	edits := s.about(r, r.told())
+	var err error
 	if r.Phase.shifts() {
-		var err error
-		if edits, err = s.shift(r, meta); err != nil {
-			return nil, err
-		}
+		edits, err = s.shift(r, meta)
+	} else {
+		err = s.foresee(r, edits, meta)
+	}
+	if err != nil {
+		return nil, err
 	}
 	for i := range edits {
 		edits[i] = s.clear(edits[i], meta)
@@ -153,16 +157,22 @@ func (s State) shift(r *Rollout, meta Meta) ([]edit, error) {
 	for i, leg := range r.Legs {
 		svc := s.Services[leg.Service]
 		next := svc.shifted(leg, share, f, r)
-		edits[i].next, edits[i].force = next, r.Force
-		edits[i].detail = r.told() + ": " + svc.flipDetail(next, f)
+		edits[i].next, edits[i].force, edits[i].detail = next, r.Force, r.told()
+		if next != svc {
+			edits[i].detail += ": " + svc.flipDetail(next, f)
+		}
 	}
 	r.noteShare()
 	return edits, nil
 }
 
-// shifted returns the service with the weights of one leg's share.
+// shifted returns the service with the weights of one leg's share; itself, if it
+// has them.
 func (s *Service) shifted(leg Leg, share int, f Flip, r *Rollout) *Service {
 	next := s.flip(weightsAt(s.surviving(leg.Before), leg.Candidate, share), f, 0)
+	if next == nil && r.Phase != PhasePromoted {
+		return s
+	}
 	if next == nil {
 		next = s.copy()
 	}

@@ -20,8 +20,9 @@ var transitions = map[Phase][]Phase{
 	PhaseShadowing: {PhaseGated, PhaseProbing, PhaseShadowing, PhaseShifting, PhaseBaking, PhasePromoted, PhasePaused, PhaseRolledBack, PhaseAborted},
 	PhaseShifting:  {PhaseGated, PhaseShifting, PhaseBaking, PhasePromoted, PhasePaused, PhaseRolledBack, PhaseAborted},
 	PhaseBaking:    {PhasePromoted, PhasePaused, PhaseRolledBack, PhaseAborted},
-	// It goes on where it stood, or, on a person's word, to the next stage.
-	PhasePaused: {PhaseGated, PhaseProbing, PhaseShadowing, PhaseShifting, PhaseBaking, PhasePromoted, PhaseRolledBack, PhaseAborted},
+	// It goes on where it stood, or, on a person's word, to the next stage; or it
+	// stays, since that word could not be carried out.
+	PhasePaused: {PhasePaused, PhaseGated, PhaseProbing, PhaseShadowing, PhaseShifting, PhaseBaking, PhasePromoted, PhaseRolledBack, PhaseAborted},
 }
 
 // phases is every phase, in the order of a life.
@@ -111,6 +112,8 @@ func (r *Rollout) become(to Phase, stage int, meta Meta, evidence []Evidence) *R
 		if to == PhaseRollingBack {
 			next.Ended = time.Time{}
 		}
+	case to == PhasePaused && r.Phase == PhasePaused:
+		next.Was = r.Was
 	case to == PhasePaused:
 		next.Was, next.Spent, next.StageBegan = r.Phase, r.Elapsed(meta.At), meta.At
 	case r.Phase == PhasePaused && to == r.Was && stage == r.Stage:

@@ -24,11 +24,29 @@ func (c StartRollout) plan(s State, meta Meta) ([]edit, error) {
 		r.Legs = append(r.Legs, Leg{Service: leg.Service, Candidate: leg.Version})
 	}
 	slices.SortFunc(r.Legs, func(a, b Leg) int { return strings.Compare(a.Service, b.Service) })
-	edits, err = s.queueUp(r, edits, meta)
-	if err != nil || r.Force {
+	if edits, err = s.queueUp(r, edits, meta); err != nil {
+		return nil, err
+	}
+	if next, err := s.with(edits); err != nil || !next.mayBegin(r) {
 		return edits, err
 	}
 	return edits, s.foresee(r, edits, meta)
+}
+
+// mayBegin tells whether nothing is before a rollout that waits: neither in its
+// services nor in those of which it requires something.
+func (s State) mayBegin(r *Rollout) bool {
+	for _, leg := range r.Legs {
+		if s.Under(leg.Service) != nil || s.Queue(leg.Service)[0].ID != r.ID {
+			return false
+		}
+		for provider := range s.Services[leg.Service].Versions[leg.Candidate].Spec.Requires {
+			if r.leg(provider) == nil && (s.Under(provider) != nil || len(s.Queue(provider)) > 0) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // check refuses what is malformed whatever the state.
@@ -147,26 +165,20 @@ func (s *Service) checkCandidate(version string) error {
 	return r
 }
 
-// foresee refuses a rollout that would begin at once if the safety rules stand
-// against its first shift: better now than in the middle of the night. Capacity
-// is left out, since endpoints are still coming up.
+// foresee refuses a rollout that may begin if the safety rules stand against its
+// first shift: better now than in the middle of it. Capacity is left out, since
+// endpoints are still coming up.
 func (s State) foresee(r *Rollout, edits []edit, meta Meta) error {
+	stage := slices.IndexFunc(r.Policy.Stages, func(stage Stage) bool { return stage.Kind.Phase().shifts() })
+	if r.Force || stage < 0 {
+		return nil
+	}
+	meta.Facts = nil
 	next, err := s.with(edits)
 	if err != nil {
 		return err
 	}
-	for _, leg := range r.Legs {
-		if next.Under(leg.Service) != nil || next.Queue(leg.Service)[0].ID != r.ID {
-			return nil
-		}
-	}
-	meta.Facts = nil
-	stage := slices.IndexFunc(r.Policy.Stages, func(stage Stage) bool { return stage.Kind.Phase().shifts() })
-	if stage < 0 {
-		return nil
-	}
-	first := r.become(r.Policy.Stages[stage].Kind.Phase(), stage, meta, nil)
-	shift, err := next.shift(first, meta)
+	shift, err := next.shift(r.become(r.Policy.Stages[stage].Kind.Phase(), stage, meta, nil), meta)
 	if err != nil {
 		return err
 	}
