@@ -45,7 +45,9 @@ type ServiceConfig struct {
 	Pin      PinConfig
 	Versions []VersionConfig
 	Rules    []RuleConfig // in order; the first that matches wins
-	// Salt is mixed into keyed splits. A new salt deals the keys anew.
+	// Salt is mixed into keyed splits by session, so that no user is among the first
+	// of every rollout. A new salt deals the keys anew whose pins are not remembered.
+	// The splits of rules by other keys do without: a tenant keeps its version.
 	Salt string
 	// Pins remembers the pins of the application's own keys (PinAppCookie,
 	// PinHeader, PinClientIP) and outlives snapshots. With nil such pins are

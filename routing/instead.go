@@ -12,8 +12,8 @@ import (
 
 // ShieldConfig has a service's baseline answer what its candidates fail.
 type ShieldConfig struct {
-	// Baseline is the version trusted now; "": the live version with the most
-	// weight, among equals the first by name.
+	// Baseline is the version trusted now, as long as it is not dark; "": the live
+	// version with the most weight, among equals the first by name.
 	Baseline string
 	// Statuses count as failures beside 502, 503 and 504.
 	Statuses []int
@@ -38,7 +38,7 @@ func (svc *Service) addShield(p *problems, field string, cfg *ShieldConfig) {
 	if cfg.Baseline != "" {
 		baseline = svc.namedVersion(p, field+".baseline", cfg.Baseline)
 	}
-	if baseline == nil || baseline.Weight == 0 {
+	if baseline == nil || baseline.Weight == 0 && !baseline.Draining {
 		return
 	}
 	for _, v := range svc.Versions {
@@ -85,7 +85,8 @@ func (svc *Service) addAssets(p *problems, field string, paths []string) {
 // safe request to a candidate. A tester who chose a version by an override sees
 // it fail.
 func (d *Decision) Shields(req *Request) *Version {
-	if d.Version == nil || d.Version.Shield == nil || d.Reason == Override || !shieldedMethod(req.Method) {
+	if d.Version == nil || d.Version.Shield == nil || d.Reason == Override || !shieldedMethod(req.Method) ||
+		d.Version.Shield.Mode(req.Now) == Dark {
 		return nil
 	}
 	return d.Version.Shield

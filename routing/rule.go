@@ -98,7 +98,7 @@ func (r *Rule) lead(req *Request, d *Decision) ruleOutcome {
 	case r.by.kind == bySession:
 		return r.leadSession(req, d)
 	}
-	key, ok := r.by.hash(d.Service.salt, req)
+	key, ok := r.by.hash(d.Service.hash, req)
 	if !ok {
 		return ruleNoKey
 	}

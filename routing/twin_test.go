@@ -175,7 +175,7 @@ func (w *twin) rules() bool {
 			if !ok {
 				continue
 			}
-			chosen := w.rendezvous(r.Split.Weights, w.hashKey(key), r.Dark)
+			chosen := w.rendezvous(r.Split.Weights, mix(xxhash.Sum64String(key)+xxhash.Sum64String(w.svc.Name)), r.Dark)
 			if chosen == "" {
 				continue
 			}

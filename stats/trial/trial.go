@@ -138,6 +138,16 @@ func (t *Trial) Flip(epoch uint64, share float64) {
 	}
 }
 
+// CountFrom lets only sessions pinned in an epoch or later count from now on; an
+// earlier one than before, or 0, changes nothing.
+func (t *Trial) CountFrom(epoch uint64) {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	if since := t.since.Load(); epoch > 0 && (since == math.MaxUint64 || epoch > since) {
+		t.since.Store(epoch)
+	}
+}
+
 // Wake gets a value when there is something that should not wait for the next
 // tick: an event, a failure of the candidate, or memory that runs short.
 func (t *Trial) Wake() <-chan struct{} { return t.wake }

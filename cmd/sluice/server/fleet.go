@@ -26,8 +26,9 @@ type fleet struct {
 	members map[string]map[string]*member // by service and version
 	pins    map[string]pinTable
 	rates   map[string]serviceRates
-	size    int   // slots ever given out
-	free    []int // those of them that nobody has
+	trials  map[string]onTrial // of the services with a rollout under way
+	size    int                // slots ever given out
+	free    []int              // those of them that nobody has
 	retired retired
 }
 
@@ -49,7 +50,7 @@ type pinTable struct {
 func newFleet(log *zap.Logger, r *stats.Registry, onEvent func(upstream.Event)) fleet {
 	return fleet{
 		log: log, stats: r, onEvent: onEvent,
-		members: map[string]map[string]*member{}, pins: map[string]pinTable{}, rates: map[string]serviceRates{},
+		members: map[string]map[string]*member{}, pins: map[string]pinTable{}, rates: map[string]serviceRates{}, trials: map[string]onTrial{},
 	}
 }
 
@@ -157,6 +158,7 @@ func (f *fleet) retire(services []string, file *configs.File, st state.State) {
 			svc = &state.Service{}
 			delete(f.pins, name)
 			delete(f.rates, name)
+			delete(f.trials, name)
 		}
 		for version, m := range f.members[name] {
 			if svc.Versions[version] != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"slices"
 
 	"sluice/configs"
 	"sluice/routing"
@@ -23,7 +24,7 @@ func routes(file *configs.File, st state.State) []routing.Route {
 // serviceConfig joins what the file says of a service with what was decided.
 func serviceConfig(name string, f *configs.Service, s *state.Service) routing.ServiceConfig {
 	c := routing.ServiceConfig{
-		Name: name, Epoch: s.Epoch, Salt: name, Expose: f.Expose,
+		Name: name, Epoch: s.Epoch, Salt: cmp.Or(s.Salt, name), Expose: f.Expose,
 		Pin: routing.PinConfig{By: pinBy[f.Pin.By.Kind], Name: cmp.Or(f.Pin.By.Name, f.Pin.Name), TTL: f.Pin.TTL},
 	}
 	if f.Shield.On() {
@@ -44,6 +45,15 @@ func serviceConfig(name string, f *configs.Service, s *state.Service) routing.Se
 		}
 	}
 	return c
+}
+
+// shieldBy makes a version that is trusted during a rollout the one that answers
+// what others fail; "": there is no rollout.
+func shieldBy(c *routing.ServiceConfig, baseline string) {
+	if c.Shield == nil || !slices.ContainsFunc(c.Versions, func(v routing.VersionConfig) bool { return v.Name == baseline }) {
+		return
+	}
+	c.Shield.Baseline = baseline
 }
 
 // pinBy translates what tells sessions apart.

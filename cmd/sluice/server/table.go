@@ -17,18 +17,19 @@ type sources struct {
 	state state.State
 }
 
-// changes returns the services in which the state differs, by their names in
-// order, and false where the table must be built whole: it has another file, or
-// the state has other services.
+// changes returns the services in which the state differs, or that have another
+// rollout under way, by their names in order, and false where the table must be
+// built whole: it has another file, or the state has other services.
 func (s *sources) changes(next sources) (names []string, ok bool) {
 	if s.file != next.file || len(s.state.Services) != len(next.state.Services) {
 		return nil, false
 	}
+	before, after := legs(s.state), legs(next.state)
 	for name, svc := range next.state.Services {
 		switch old := s.state.Services[name]; {
 		case old == nil:
 			return nil, false
-		case old != svc && next.file.Services[name] != nil:
+		case (old != svc || before[name] != after[name]) && next.file.Services[name] != nil:
 			names = append(names, name)
 		}
 	}
@@ -87,11 +88,14 @@ func (f *fleet) part(before *proxy.Table, from sources, names []string) (*proxy.
 func (f *fleet) compile(from sources, names []string) ([]routing.ServiceConfig, map[int]proxy.Target, error) {
 	services := make([]routing.ServiceConfig, 0, len(names))
 	targets := make(map[int]proxy.Target, 2*len(names))
+	trials := legs(from.state)
 	for _, name := range names {
 		declared, svc := from.file.Services[name], from.state.Services[name]
 		service := serviceConfig(name, declared, svc)
 		service.Pins = f.pinTable(name, declared)
 		rates := f.serviceRates(name, declared)
+		f.trialOf(name, trials[name], declared, svc)
+		shieldBy(&service, trials[name].baseline)
 		for i := range service.Versions {
 			v := svc.Versions[service.Versions[i].Name]
 			m, err := f.member(name, declared, v)
@@ -101,6 +105,9 @@ func (f *fleet) compile(from sources, names []string) ([]routing.ServiceConfig, 
 			service.Versions[i].Slot = m.slot
 			target := m.target(declared, v)
 			target.Settings.Rates = rates
+			if now, has := f.trials[name]; has {
+				now.arm(v.Name, &target)
+			}
 			targets[m.slot] = target
 		}
 		services = append(services, service)
