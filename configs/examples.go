@@ -22,7 +22,7 @@ func Examples() []string {
 	return names
 }
 
-// Example returns the text of an example: "demo", "edge" or "sidecar".
+// Example returns the text of an example: such as "edge".
 func Example(name string) ([]byte, error) {
 	data, err := examples.ReadFile("examples/" + name + ".yaml")
 	if err != nil {

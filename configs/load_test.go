@@ -211,7 +211,7 @@ func TestUnsupported(t *testing.T) {
 }
 
 func TestExamples(t *testing.T) {
-	if want := []string{"demo", "edge", "sidecar"}; !reflect.DeepEqual(Examples(), want) {
+	if want := []string{"demo", "edge", "migration", "sidecar"}; !reflect.DeepEqual(Examples(), want) {
 		t.Fatalf("got %q, want %q", Examples(), want)
 	}
 	for _, name := range Examples() {

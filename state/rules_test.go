@@ -115,9 +115,9 @@ func TestBarrier(t *testing.T) {
 	s.refused(SetLevel{Service: "nope", Level: "13"}, ErrNotFound, "service")
 	s.ok(SetLevel{Service: "web", Level: "12"})
 	s.nothing(SetLevel{Service: "web", Level: "12"})
-	s.breaks(SetBarrier{Service: "web", On: true, Level: "13"}, RuleBarrier, "web", "v1", "level", "can't read level 13", "live with weight 100", "pins move")
+	s.breaks(SetBarrier{Service: "web", On: true, Level: "13"}, RuleBarrier, "web", "v1", "level", "can't read level 13", "first give its weight, which is 100, to others, with pins move")
 	s.ok(flipTo("v2", 1))
-	s.breaks(SetBarrier{Service: "web", On: true, Level: "13"}, RuleBarrier, "web", "v1", "level", "draining until")
+	s.breaks(SetBarrier{Service: "web", On: true, Level: "13"}, RuleBarrier, "web", "v1", "level", "first end its drain: it is draining until")
 	s.ok(withPins(flipTo("v2", 1), move))
 	if e := s.ok(SetBarrier{Service: "web", On: true, Level: "13"}); e[0].Detail != "barrier at level 13" || e[0].Epoch != 3 {
 		t.Errorf("event %+v", e[0])

@@ -46,7 +46,10 @@ func (s *Service) againstBarrier(prev *Service, v *Version, now time.Time) *Refu
 	}
 	if prev != nil && prev.Versions[v.Name] != nil && !prev.presence(prev.Versions[v.Name], now).less(s.presence(v, now)) {
 		r.Field = "level"
-		r.Remedy = fmt.Sprintf("version %q is %s: first give it weight 0 with pins move, so that it is dark", v.Name, v.standing(now))
+		r.Remedy = fmt.Sprintf("first end its drain: it is %s", v.standing(now))
+		if v.Weight > 0 {
+			r.Remedy = fmt.Sprintf("first give its weight, which is %d, to others, with pins move", v.Weight)
+		}
 		return r
 	}
 	var able []string

@@ -16,14 +16,15 @@ func newInit() *cobra.Command {
 	var path string
 	var force, stdout bool
 	cmd := &cobra.Command{
-		Use:   "init [edge|sidecar|demo]",
+		Use:   "init [edge|sidecar|demo|migration]",
 		Short: "Write an example file to start from",
 		Long: `Write one of the examples to sluice.yaml, or to the file that -c names. A file
 that is there already is left alone unless --force is given.
 
-  edge     in front of public services; shows every key (the default)
-  sidecar  beside one application, for the services that it calls
-  demo     two services with three versions each on this machine`,
+  edge       in front of public services; shows every key (the default)
+  sidecar    beside one application, for the services that it calls
+  demo       two services with three versions each on this machine
+  migration  data that changes shape, and versions that need one another`,
 		Example: `  sluice init sidecar
   sluice init edge --stdout | less`,
 		Args:      cobra.MaximumNArgs(1),
