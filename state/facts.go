@@ -17,13 +17,20 @@ type Facts struct {
 
 // wantsFacts tells whether the rules need facts of a command, and of which
 // services; none named: of all.
-func wantsFacts(cmd Command) (services []string, wants bool) {
+func (s State) wantsFacts(cmd Command) (services []string, wants bool) {
 	switch c := cmd.(type) {
 	case SetWeights:
 		return []string{c.Service}, true
 	case Rollback:
 		return []string{c.Service}, true
-	case PutVersion, RemoveVersion, VoidPins, SetDrain, SetLevel, SetBarrier, StartRollout, SteerRollout, QueueRollout: // raise no share
+	case MoveRollout:
+		if r := s.Rollouts[c.ID]; r != nil {
+			for _, leg := range r.Legs {
+				services = append(services, leg.Service)
+			}
+		}
+		return services, services != nil
+	case PutVersion, RemoveVersion, VoidPins, SetDrain, SetLevel, SetBarrier, StartRollout, SteerRollout, QueueRollout, RenewCohorts: // raise no share
 		return nil, false
 	}
 	return nil, true

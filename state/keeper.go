@@ -199,7 +199,7 @@ func (k *Keeper) Do(ctx context.Context, cmd Command, meta Meta) (Result, error)
 	if meta.At.IsZero() {
 		meta.At = k.opts.Now()
 	}
-	if services, wants := wantsFacts(cmd); wants && meta.Facts == nil && k.opts.Facts != nil {
+	if services, wants := k.State().wantsFacts(cmd); wants && meta.Facts == nil && k.opts.Facts != nil {
 		meta.Facts = k.opts.Facts(services)
 	}
 	if rollback, ok := cmd.(Rollback); ok {

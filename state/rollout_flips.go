@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +13,7 @@ func meetRollouts(s State, edits []edit, cmd Command, meta Meta) ([]edit, error)
 	var follow []edit
 	switch cmd.(type) {
 	case SetWeights, Declare, RemoveVersion:
-		for _, r := range s.Rollouts {
+		for _, r := range slices.SortedFunc(maps.Values(s.Rollouts), func(a, b *Rollout) int { return cmp.Compare(a.number(), b.number()) }) {
 			if r.Phase.Over() {
 				continue
 			}
@@ -64,13 +65,20 @@ func (r *Rollout) meet(s State, edits []edit, cmd Command, meta Meta) ([]edit, e
 	}
 	meta.Why = why
 	ended := r.become(PhaseAborted, r.Stage, meta, nil)
+	var also []edit // of services whose edit speaks of another rollout already
 	for i := range edits {
-		if r.leg(edits[i].service) != nil && edits[i].rollout == nil {
-			edits[i].rollout = ended
-			edits[i].detail += "; " + ended.told()
+		e := &edits[i]
+		switch {
+		case r.leg(e.service) == nil:
+		case e.rollout == nil:
+			e.rollout = ended
+			e.detail += "; " + ended.told()
+		default:
+			also = append(also, edit{service: e.service, next: e.next, version: r.leg(e.service).Candidate, rollout: ended, detail: ended.told()})
 		}
 	}
-	return s.unshift(ended, r.Policy.OnRollback, meta, edits)
+	back, err := s.unshift(ended, r.Policy.OnRollback, meta, edits)
+	return append(also, back...), err
 }
 
 // lost says what a leg relies on that its service no longer has; "": nothing.

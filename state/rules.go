@@ -103,7 +103,7 @@ func obey(prev, next State, edits []edit, meta Meta) (verdict, error) {
 }
 
 func (v *verdict) warn(service, text string) {
-	if len(v.warnings[service]) < maxListed {
+	if all := v.warnings[service]; len(all) < maxListed && !slices.Contains(all, text) {
 		v.warnings[service] = append(v.warnings[service], text)
 	}
 }

@@ -90,6 +90,52 @@ func ruledCommand(t *rapid.T, now time.Time) Command {
 	return SetWeights{Service: service, Weights: weights(), Pins: pins}
 }
 
+// rolloutCommand draws a command about rollouts: a new one, or a next step of one
+// that there is.
+func rolloutCommand(t *rapid.T, s State) Command {
+	ids := slices.Sorted(maps.Keys(s.Rollouts))
+	if len(ids) == 0 || rapid.IntRange(0, 2).Draw(t, "start") == 0 {
+		c := StartRollout{Policy: ruledPolicy(t)}
+		for _, service := range rapid.SampledFrom([][]string{{"web"}, {"api"}, {"web", "api"}}).Draw(t, "legs") {
+			leg := StartLeg{Service: service, Version: rapid.SampledFrom([]string{"v2", "v3", "ci", "ci2"}).Draw(t, "candidate")}
+			if rapid.Bool().Draw(t, "register") {
+				spec := ruledSpec(t, service)
+				leg.Spec = &spec
+			}
+			c.Legs = append(c.Legs, leg)
+		}
+		return c
+	}
+	r := s.Rollouts[rapid.SampledFrom(ids).Draw(t, "rollout")]
+	switch rapid.IntRange(0, 7).Draw(t, "step") {
+	case 0:
+		return SteerRollout{ID: r.ID, Action: rapid.SampledFrom([]Action{ActionPause, ActionPromote, ActionAbort}).Draw(t, "action")}
+	case 1:
+		return Rollback{Service: r.Legs[0].Service, Rollout: r.ID}
+	}
+	to, stage := rapid.SampledFrom([]Phase{PhaseAborted, PhaseRolledBack, PhasePaused, PhasePromoted}).Draw(t, "end"), r.Stage
+	if rapid.IntRange(0, 3).Draw(t, "go on") > 0 {
+		if r.Phase != PhaseQueued {
+			stage++
+		}
+		if stage < len(r.Policy.Stages) {
+			to = r.Policy.Stages[stage].Kind.Phase()
+		}
+	}
+	return MoveRollout{ID: r.ID, Seq: r.Seq, To: to, Stage: stage}
+}
+
+func ruledPolicy(t *rapid.T) Policy {
+	p := Policy{Name: "p", Queue: rapid.SampledFrom([]QueueMode{QueueSupersede, QueueFIFO}).Draw(t, "queue")}
+	if rapid.Bool().Draw(t, "move on promote") {
+		p.OnPromote.Pins.Mode = PinsMove
+	}
+	for _, share := range rapid.SampledFrom([][]int{{500, 10_000}, {10_000}, {5000}}).Draw(t, "shares") {
+		p.Stages = append(p.Stages, Stage{Kind: StageShift, Share: share})
+	}
+	return p
+}
+
 // ruledFile declares two services, or one, of which versions need one another.
 func ruledFile(t *rapid.T) Declare {
 	d := Declare{Services: map[string]DeclaredService{}}
@@ -121,8 +167,19 @@ func force(cmd Command) (Command, bool) {
 	case Rollback:
 		c.Force = true
 		return c, true
+	case StartRollout:
+		c.Force = true
+		return c, true
 	}
 	return cmd, false
+}
+
+// nextCommand draws from all ways in.
+func nextCommand(t *rapid.T, s State, now time.Time) Command {
+	if rapid.IntRange(0, 2).Draw(t, "by rollout") == 0 {
+		return rolloutCommand(t, s)
+	}
+	return ruledCommand(t, now)
 }
 
 // TestNoCommandBreaksARule holds that no sequence of commands reaches a state
@@ -135,7 +192,7 @@ func TestNoCommandBreaksARule(t *testing.T) {
 		known := map[string]bool{} // what force broke
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 40).Draw(t, "minutes")) * time.Minute)
-			cmd := ruledCommand(t, now)
+			cmd := nextCommand(t, s, now)
 			forced := rapid.IntRange(0, 19).Draw(t, "force") == 0
 			if forced {
 				cmd, forced = force(cmd)
@@ -150,10 +207,10 @@ func TestNoCommandBreaksARule(t *testing.T) {
 			for how := range brokenRules(next, now) {
 				switch {
 				case before[how]:
-				case !forced:
+				case !forced && !rolloutsForce(s):
 					t.Fatalf("%s %+v broke a rule: %s", cmd.Kind(), cmd, how)
 				case len(events[0].Forced) == 0:
-					t.Fatalf("force broke %s, and the event does not say so", how)
+					t.Fatalf("%s %+v broke %s by force, and the event does not say so", cmd.Kind(), cmd, how)
 				default:
 					known[how] = true
 				}
@@ -171,6 +228,16 @@ func TestNoCommandBreaksARule(t *testing.T) {
 	})
 }
 
+// rolloutsForce tells whether there is a rollout that may pass over the rules.
+func rolloutsForce(s State) bool {
+	for _, r := range s.Rollouts {
+		if r.Force {
+			return true
+		}
+	}
+	return false
+}
+
 // checkRefusal holds that a refused command would break a rule, or make worse
 // what was broken.
 func checkRefusal(t *rapid.T, s State, cmd Command, meta Meta, r *Refusal, before map[string]bool) {
@@ -178,7 +245,7 @@ func checkRefusal(t *rapid.T, s State, cmd Command, meta Meta, r *Refusal, befor
 		t.Fatalf("refusal %+v says too little", r)
 	}
 	cmd, can := force(cmd)
-	if !can || len(before) > 0 {
+	if _, starts := cmd.(StartRollout); !can || starts || len(before) > 0 { // a start foresees
 		return
 	}
 	next, _, err := Apply(s, cmd, meta)
@@ -215,7 +282,7 @@ func TestAHeldRollbackBreaksNoRule(t *testing.T) {
 			now = now.Add(time.Duration(rapid.IntRange(0, 20).Draw(t, "minutes")) * time.Minute)
 			k := rapid.SampledFrom(keepers).Draw(t, "keeper")
 			shared.down = rapid.IntRange(0, 2).Draw(t, "down") == 0
-			cmd := ruledCommand(t, now)
+			cmd := nextCommand(t, k.State(), now)
 			_, _ = k.Do(context.Background(), cmd, Meta{By: "anna"})
 			shared.down = false
 			if rapid.Bool().Draw(t, "catch up") {
@@ -253,7 +320,7 @@ func (s *flakyStore) Commit(_ context.Context, next State, _ []Event) error {
 	case next.Revision != s.state.Revision+1:
 		return ErrConflict
 	}
-	s.state = State{Revision: next.Revision, Services: maps.Clone(next.Services)}
+	s.state = next
 	return nil
 }
 

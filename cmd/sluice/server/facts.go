@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"sluice/configs"
 	"sluice/state"
 )
 
@@ -16,6 +17,7 @@ func (s *Server) facts(services []string) *state.Facts {
 	f := &state.Facts{
 		Healthy: make(map[string]map[string]int, len(services)),
 		Known:   make(map[string]map[string]int, len(services)),
+		Named:   make(map[string][]string, len(services)),
 		Rate:    make(map[string]float64, len(services)),
 	}
 	for _, name := range services {
@@ -30,6 +32,23 @@ func (s *Server) facts(services []string) *state.Facts {
 		for version, m := range s.fleet.members[name] {
 			f.Healthy[name][version], f.Known[name][version] = m.cluster.Counts()
 		}
+		if declared := s.file.Services[name]; declared != nil {
+			f.Named[name] = named(declared)
+		}
 	}
 	return f
+}
+
+// named lists the versions that a service's rules lead to.
+func named(declared *configs.Service) []string {
+	var versions []string
+	for _, r := range declared.Rules {
+		if r.Version != "" {
+			versions = append(versions, r.Version)
+		}
+		if r.Split != nil {
+			versions = slices.AppendSeq(versions, maps.Keys(r.Split.Weights))
+		}
+	}
+	return versions
 }
