@@ -36,7 +36,7 @@ func probability(labels []bool, p []float64) float64 {
 
 func TestMeanOfLabelBetsIsOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		const n = 5
+		const n = 4
 		shares := rapid.SliceOfN(rapid.Float64Range(0.01, 0.99), n, n).Draw(t, "shares")
 		marks := rapid.SliceOfN(rapid.Bool(), n, n).Draw(t, "marks")
 		tolerated := rapid.SampledFrom([]float64{1, 1.25}).Draw(t, "tolerated")
@@ -70,7 +70,7 @@ func TestMeanOfLabelBetsIsOne(t *testing.T) {
 // tolerated, or exactly the margin.
 func TestMeanOfShiftBetsIsOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		const n, buckets = 4, 80
+		const n, buckets = 3, 80
 		_, _, ref := histograms(t)
 		ref = append(ref, make([]float64, buckets-len(ref))...)
 		ref[0]++

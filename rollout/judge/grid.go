@@ -25,11 +25,12 @@ type grid struct {
 	harm   ladder    // upwards from what is tolerated
 	safe   []ladder  // downwards from each margin
 	around [2*reach + 1]int
-	stakes [reach + 1]float64 // logarithms of the shares staked on 1 to 48 steps
+	stakes [reach + 1]float64   // logarithms of the shares staked on 1 to 48 steps
+	prior  [2*reach + 1]float64 // those of around in the mixture of the interval
 }
 
 func newGrid(cfg Config, m Metric) *grid {
-	g := &grid{safe: make([]ladder, len(cfg.Margins)), stakes: stakes()}
+	g := &grid{safe: make([]ladder, len(cfg.Margins)), stakes: stakes(), prior: prior()}
 	places := map[int64]int{}
 	tolerated := stepsPerOctave * math.Log2(cfg.tolerated(m))
 	for k := range g.around {
@@ -63,13 +64,27 @@ func (g *grid) place(places map[int64]int, steps float64) int {
 
 // stakes returns the logarithms of the shares staked on each step: they fall as
 // 1/sqrt(k), since small regressions are both more frequent and harder to see.
-func stakes() (log [reach + 1]float64) {
-	sum := 0.0
+func stakes() (logs [reach + 1]float64) {
+	var sum logSum
 	for k := 1; k <= reach; k++ {
-		sum += 1 / math.Sqrt(float64(k))
+		logs[k] = -math.Log(float64(k)) / 2
+		sum.add(logs[k])
 	}
 	for k := 1; k <= reach; k++ {
-		log[k] = -math.Log(math.Sqrt(float64(k)) * sum)
+		logs[k] -= sum.log()
 	}
-	return log
+	return logs
+}
+
+// prior returns the same to both sides, and as much for no step as for one.
+func prior() (logs [2*reach + 1]float64) {
+	var sum logSum
+	for i := range logs {
+		logs[i] = -math.Log(max(1, math.Abs(float64(i-reach)))) / 2
+		sum.add(logs[i])
+	}
+	for i := range logs {
+		logs[i] -= sum.log()
+	}
+	return logs
 }

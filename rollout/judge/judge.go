@@ -23,11 +23,19 @@
 //
 // The unit is the session, since the requests of one user fail together: a
 // session's event is its first bad request, and with it the session leaves both
-// the events and the exposure. Sessions count, in both versions, if they were
-// assigned after the trial began. Probes, shadows and overridden requests count in
+// the events and the exposure. Probes, shadows and overridden requests count in
 // neither version. The share s of an event must have been fixed before it: the
 // trailing share of exposure over the last 10 s. Without sessions, the requests of
 // one client are dependent; [Input.Dispersion] tempers the evidence for that.
+//
+// Only sessions that were assigned since the last change of weight may be compared,
+// in both versions alike. Sessions that are going to fail do so early, and those
+// that are left are the better the older they are. After a change of weight from 1%
+// to 5% the candidate has a twentieth of the new sessions but a hundredth of the old
+// ones: with both in one cohort its share of first failures exceeds its share of
+// requests for as long as sessions last, and half of the healthy candidates are rolled
+// back (package simulate shows it). Whoever wants to go on counting the sessions of
+// earlier epochs gives each epoch its own events and its own s.
 //
 // # What a change of weight means
 //

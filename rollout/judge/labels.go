@@ -79,21 +79,19 @@ func (l *labels) safe(g *grid, margin int, dispersion float64) float64 {
 // all times at once: the ratios of the grid that a mixture over all of them does
 // not refute.
 func (l *labels) estimate(g *grid, dispersion float64) (best, lo, hi int) {
-	var all, prior logSum
-	for i := range g.around {
-		prior.add(-math.Log(max(1, math.Abs(float64(i-reach)))) / 2)
-	}
+	var all logSum
 	greatest := math.Inf(-1)
 	for i, at := range g.around {
 		v := l.Log[at] / dispersion
-		all.add(v - math.Log(max(1, math.Abs(float64(i-reach))))/2 - prior.log())
+		all.add(v + g.prior[i])
 		if v > greatest {
 			best, greatest = i-reach, v
 		}
 	}
+	least := all.log() - math.Log(20)
 	lo, hi = best, best
 	for i, at := range g.around {
-		if all.log()-l.Log[at]/dispersion < math.Log(20) {
+		if l.Log[at]/dispersion > least {
 			lo, hi = min(lo, i-reach), max(hi, i-reach)
 		}
 	}

@@ -55,8 +55,12 @@ func (m MetricView) describe(reason string, limit float64) string {
 	if m.Metric == Shift {
 		return fmt.Sprintf("shift, latencies about %s times the baseline's in %d sessions of the candidate%s", plain(m.Ratio), m.Candidate, against)
 	}
-	return fmt.Sprintf("%v, %d of %d bad sessions the candidate's at %s of the exposure, %s times the baseline's rate (95%%: %s to %s)%s",
-		m.Metric, m.Candidate, m.Events, percent(m.Share), plain(m.Ratio), plain(m.Lo), plain(m.Hi), against)
+	events := "bad sessions"
+	if m.Metric != Errors {
+		events = "slow sessions"
+	}
+	return fmt.Sprintf("%v, %d of %d %s the candidate's at %s of the exposure, %s times the baseline's rate (95%%: %s to %s)%s",
+		m.Metric, m.Candidate, m.Events, events, percent(m.Share), plain(m.Ratio), plain(m.Lo), plain(m.Hi), against)
 }
 
 // wait says when a promotion is to be expected.

@@ -3,6 +3,7 @@ package judge
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -170,10 +171,11 @@ func feed(t *rapid.T, st *State, name string) {
 func histograms(t *rapid.T) (candidate, all, ref []float64) {
 	const buckets = 60
 	candidate, all, ref = make([]float64, buckets), make([]float64, buckets), make([]float64, buckets)
+	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "histograms"), 1))
 	for b := range ref {
-		ref[b] = float64(rapid.IntRange(0, 30).Draw(t, "ref"))
-		candidate[b] = float64(rapid.IntRange(0, 2).Draw(t, "candidate"))
-		all[b] = candidate[b] + float64(rapid.IntRange(0, 3).Draw(t, "baseline"))
+		ref[b] = float64(r.IntN(31))
+		candidate[b] = float64(r.IntN(3))
+		all[b] = candidate[b] + float64(r.IntN(4))
 	}
 	return candidate, all, ref
 }
