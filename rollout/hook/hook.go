@@ -25,8 +25,9 @@ import (
 
 // Transition is what hooks are told: the body of a POST, the input of a command.
 type Transition struct {
-	// ID names the transition: the rollout's ID and its count of transitions. It
-	// is the same each time that it is sent, so that receivers know a repetition.
+	// ID names the transition: the rollout's ID, its count of transitions, and
+	// where this one led. It is the same each time that it is sent, so that receivers
+	// know a repetition.
 	ID      string `json:"id"`
 	Rollout string `json:"rollout"`
 	// Set is the name of the release set; "" for a single service.
@@ -59,7 +60,7 @@ func Transitions(r *state.Rollout, after uint64) []Transition {
 			continue
 		}
 		t := Transition{
-			ID: fmt.Sprintf("%s-%d", r.ID, m.Seq), Rollout: r.ID, Set: r.Set, Policy: r.Policy.Name,
+			ID: fmt.Sprintf("%s-%d-%s", r.ID, m.Seq, m.To), Rollout: r.ID, Set: r.Set, Policy: r.Policy.Name,
 			At: m.At, From: m.From, To: m.To, Stage: m.Stage, Share: float64(m.Share) / 1e4,
 			By: m.By, Why: m.Why, Evidence: m.Evidence,
 		}

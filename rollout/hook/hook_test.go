@@ -144,7 +144,7 @@ func TestAHookIsPostedSigned(t *testing.T) {
 		t.Fatalf("%d posts, %d failed", len(to.got), r.failed.Load())
 	}
 	req := to.got[0]
-	if req.Method != "POST" || req.URL.String() != "/x?key=1" || req.Header.Get("Content-Type") != "application/json" || req.Header.Get(DeliveryHeader) != "r7-9" {
+	if req.Method != "POST" || req.URL.String() != "/x?key=1" || req.Header.Get("Content-Type") != "application/json" || req.Header.Get(DeliveryHeader) != "r7-9-rolled_back" {
 		t.Errorf("%s %s %v", req.Method, req.URL, req.Header)
 	}
 	if err := verify(req.Header.Get(SignatureHeader), to.body[0], "s3cret"); err != nil {
@@ -182,7 +182,7 @@ func TestAHookIsTriedAgainInOrder(t *testing.T) {
 			t.Error("signed without a secret")
 		}
 	}
-	if got := strings.Join(ids, " "); got != "r7-1 r7-1 r7-1 r7-1 r7-2 r7-3" || r.failed.Load() != 0 {
+	if got := strings.Join(ids, " "); got != "r7-1-shifting r7-1-shifting r7-1-shifting r7-1-shifting r7-2-shifting r7-3-shifting" || r.failed.Load() != 0 {
 		t.Errorf("posts %s, %d failed", got, r.failed.Load())
 	}
 	for i, d := range r.waits {
@@ -339,7 +339,7 @@ func TestACommandIsBounded(t *testing.T) {
 
 func TestTransitionsAreThoseSince(t *testing.T) {
 	r := rollout(9, state.PhaseRolledBack)
-	for after, want := range map[uint64]string{0: "r7-8 r7-9", 7: "r7-8 r7-9", 8: "r7-9", 9: ""} {
+	for after, want := range map[uint64]string{0: "r7-8-shifting r7-9-rolled_back", 7: "r7-8-shifting r7-9-rolled_back", 8: "r7-9-rolled_back", 9: ""} {
 		var ids []string
 		for _, tr := range Transitions(r, after) {
 			ids = append(ids, tr.ID)

@@ -1,0 +1,97 @@
+package driver
+
+import (
+	"maps"
+	"slices"
+
+	"sluice/rollout/judge"
+	"sluice/state"
+)
+
+// judgeConfig translates a policy's guards for the judge, whose defaults fill
+// what they leave open.
+func judgeConfig(g state.Guards) judge.Config {
+	cfg := judge.DefaultConfig()
+	if g.Alpha > 0 {
+		cfg.Alpha = g.Alpha
+	}
+	if g.Ceiling > 0 {
+		cfg.Ceiling = g.Ceiling
+	}
+	if len(g.Margins) > 0 {
+		cfg.Margins = margins(g.Margins, cfg)
+	}
+	if g.Latency > 0 {
+		tolerateLatency(&cfg, 1+g.Latency)
+	}
+	// A policy may demand more than the tails are allowed by default.
+	least := cfg.Margins[0].Ratio
+	for _, m := range cfg.Margins {
+		least = min(least, m.Ratio)
+	}
+	for _, m := range []judge.Metric{judge.P95, judge.P99} {
+		cfg.Tolerated[m] = min(cfg.Tolerated[m], 1+(least-1)/2)
+	}
+	return cfg
+}
+
+// wholeShare is all new sessions in the units of state.Stage.Share.
+const wholeShare = 10_000
+
+// margins returns the margins of a policy, of shares in hundredths of a percent,
+// with the judge's for the shares beyond and for latencies.
+func margins(by map[int]float64, defaults judge.Config) []judge.Margin {
+	var all []judge.Margin
+	add := func(upTo, ratio float64) {
+		all = append(all, judge.Margin{UpTo: upTo, Ratio: ratio, Latency: latencyMargin(defaults, upTo)})
+	}
+	for _, share := range slices.Sorted(maps.Keys(by)) {
+		add(float64(share)/wholeShare, by[share])
+	}
+	if all[len(all)-1].UpTo < 1 {
+		add(1, defaults.Margin(1))
+	}
+	return all
+}
+
+// latencyMargin returns the margin of latencies for a share.
+func latencyMargin(cfg judge.Config, share float64) float64 {
+	for _, m := range cfg.Margins {
+		if share <= m.UpTo {
+			return m.Latency
+		}
+	}
+	return cfg.Margins[len(cfg.Margins)-1].Latency
+}
+
+// The greatest ratios of latencies that the judge knows.
+const (
+	mostTolerated = 12
+	mostMargin    = 16
+)
+
+// tolerateLatency sets the ratio of latencies that is no harm. What must be
+// refuted for a promotion lies as far above it as it does by default.
+func tolerateLatency(cfg *judge.Config, ratio float64) {
+	ratio = min(ratio, mostTolerated)
+	for i, m := range cfg.Margins {
+		cfg.Margins[i].Latency = min(m.Latency*ratio/cfg.Tolerated[judge.Shift], mostMargin)
+	}
+	cfg.Tolerated[judge.Shift] = ratio
+}
+
+// defaultObjective is the part of bad requests that a service may have where its
+// policy does not say.
+const defaultObjective = 0.05
+
+// objective returns the part of bad requests above which a rollout pauses; 0:
+// none.
+func objective(g state.Guards) float64 {
+	switch {
+	case g.Objective < 0:
+		return 0
+	case g.Objective == 0:
+		return defaultObjective
+	}
+	return g.Objective
+}
