@@ -82,6 +82,9 @@ func obey(prev, next State, edits []edit, meta Meta) (verdict, error) {
 		for _, r := range short {
 			v.warn(e.service, r.Message)
 		}
+		for _, doubt := range next.cutOff(prev.Services[e.service], e.next) {
+			v.warn(e.service, doubt)
+		}
 		for _, doubt := range unreadable(prev.Services[e.service], e.next, meta.At) {
 			v.warn(e.service, doubt)
 		}
@@ -169,13 +172,23 @@ func concerned(prev, next State, edits []edit) []string {
 }
 
 // mayLose tells whether an edit may take something that others require from a
-// service. One that provided nothing has nothing to lose but itself.
+// service: it goes, or a version gets more of its sessions that lacks something
+// which another live one provided. What none provided, nobody can lose.
 func mayLose(prev, next *Service) bool {
 	if prev == nil || next == nil {
 		return prev != nil
 	}
+	var offered []string
 	for _, v := range prev.Versions {
-		if len(v.Spec.Provides) > 0 {
+		if v.Weight > 0 {
+			offered = append(offered, v.Spec.Provides...)
+		}
+	}
+	total := next.totalWeight()
+	for _, v := range next.Versions {
+		old := prev.Versions[v.Name]
+		same := old != nil && slices.Equal(old.Spec.Provides, v.Spec.Provides) && !prev.raised(v, total)
+		if v.Weight > 0 && !same && len(v.Spec.missing(offered)) > 0 {
 			return true
 		}
 	}

@@ -142,6 +142,19 @@ func TestBarrier(t *testing.T) {
 	s.nothing(SetBarrier{Service: "web"})
 }
 
+func TestABarrierInARolloutsWayBackWarns(t *testing.T) {
+	s := start(t, shaped(reads("11", "12"), reads("12", "11", "13")))
+	s.ok(StartRollout{Legs: []StartLeg{{Service: "web", Version: "v2"}}, Policy: Policy{Name: "p", OnPromote: Handling{Pins: move}, Stages: []Stage{{Kind: StageBake}}}})
+	r := s.rollout()
+	s.ok(MoveRollout{ID: r.ID, Seq: r.Seq, To: PhaseBaking})
+	s.weights(map[string]int{"v2": 100})
+	events := s.ok(SetBarrier{Service: "web", On: true, Level: "13"})
+	if w := events[0].Warnings; len(w) != 1 || !strings.Contains(w[0], "can't go back any more: the barrier keeps traffic from v1") {
+		t.Errorf("warnings %q", w)
+	}
+	s.breaks(Rollback{Service: "web"}, RuleBarrier, "web", "v1", "weights.v1")
+}
+
 func TestALevelWithoutABarrierWarns(t *testing.T) {
 	s := start(t, shaped(reads("11"), reads("12", "11")))
 	s.ok(withPins(flipTo("v2", 1), move))

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -105,4 +106,26 @@ func unreadable(prev, next *Service, now time.Time) []string {
 		}
 	}
 	return doubts
+}
+
+// cutOff warns where a barrier, set or moved, stands in the way back of a rollout
+// that is under way.
+func (s State) cutOff(prev, next *Service) []string {
+	if prev == nil || !next.Barrier || prev.Barrier && prev.Level == next.Level {
+		return nil
+	}
+	r := s.Under(next.Name)
+	if r == nil {
+		return nil
+	}
+	var cut []string
+	for _, name := range slices.Sorted(maps.Keys(r.leg(next.Name).Before)) {
+		if v := next.Versions[name]; v != nil && !next.passes(v) {
+			cut = append(cut, name)
+		}
+	}
+	if len(cut) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("rollout %s is under way and can't go back any more: the barrier keeps traffic from %s", r.ID, list(cut))}
 }
