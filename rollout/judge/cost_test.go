@@ -53,3 +53,10 @@ func BenchmarkJudge(b *testing.B) {
 		st.Judge(now)
 	}
 }
+
+func BenchmarkNew(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		New(DefaultConfig())
+	}
+}

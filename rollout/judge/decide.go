@@ -86,7 +86,7 @@ type MetricView struct {
 	Bar  float64 `json:"bar"` // Harm as a share of what rolls back
 	// Ratio is the likeliest ratio of candidate to baseline, with a 95% interval from
 	// Lo to Hi that holds at all times at once: of bad sessions, or of latencies for
-	// shift, which has no interval (both 0).
+	// shift, which has no interval (both 0). A Hi of 64 has no upper end.
 	Ratio float64 `json:"ratio"`
 	Lo    float64 `json:"lo"`
 	Hi    float64 `json:"hi"`
@@ -196,7 +196,7 @@ func (st *State) viewLabels(m Metric, in Input) MetricView {
 		Metric: m, Candidate: l.Candidate, Events: l.Events, Share: in.Share, Margin: st.cfg.refuted(m, margin),
 		Harm: l.harm(g, st.idle(), in.Dispersion), Safe: l.safe(g, margin, in.Dispersion),
 		// The interval's ends lie between ratios of the grid: it is shown a step wider.
-		Ratio: ratioAt(best), Lo: ratioAt(max(lo-1, -reach)), Hi: ratioAt(min(hi+1, reach)),
+		Ratio: ratioAt(best), Lo: ratioAt(lo - 1), Hi: ratioAt(min(hi+1, reach)),
 	}
 	if l.Events == 0 {
 		view.Ratio = 1
@@ -218,8 +218,14 @@ func (st *State) viewShift(_ Metric, in Input) MetricView {
 	return view
 }
 
-// ratioAt returns the ratio at a number of steps.
-func ratioAt(steps int) float64 { return math.Exp2(float64(steps) / stepsPerOctave) }
+// ratioAt returns the ratio at a number of steps; 0 at the grid's end, where the
+// candidate has had no event and any ratio below is as likely.
+func ratioAt(steps int) float64 {
+	if steps <= -reach {
+		return 0
+	}
+	return math.Exp2(float64(steps) / stepsPerOctave)
+}
 
 // blamed returns the metrics whose share of the evidence would roll back by itself,
 // else the one with the greatest.

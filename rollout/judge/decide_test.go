@@ -151,6 +151,22 @@ func TestNothingBreaksTheJudge(t *testing.T) {
 	}
 }
 
+// A candidate without an event has no lower end, at any share.
+func TestNoEventOfTheCandidate(t *testing.T) {
+	st := New(onlyErrors())
+	st.Sessions(1, 500, 10000, 0.05)
+	st.Events(Errors, 0, 50, 0.05)
+	for _, share := range []float64{0, 0.05, 0.999999, 1} {
+		v := st.Judge(Input{Share: share, Next: 1, Rates: now.Rates})
+		if m := v.Metrics[0]; m.Ratio != 0 || m.Lo != 0 || m.Hi < 1.8 || m.Hi > 1.9 {
+			t.Errorf("%v times, from %v to %v", m.Ratio, m.Lo, m.Hi)
+		}
+		if _, err := json.Marshal(v); err != nil || v.ExcessPerMinute > 0 {
+			t.Errorf("at a share of %v: an excess of %v, %v", share, v.ExcessPerMinute, err)
+		}
+	}
+}
+
 // A regression that begins after an hour without one is seen nearly as fast.
 func TestLateRegression(t *testing.T) {
 	needed := func(minutes int) int {

@@ -8,7 +8,9 @@ import (
 
 // bigDocument is a state with something of everything, as JSON.
 func bigDocument(t testing.TB) string {
-	st := New(onlyErrors())
+	cfg := onlyErrors()
+	cfg.Margins = []Margin{{1, 4, 2}}
+	st := New(cfg)
 	st.Events(Errors, 2, 5, 0.05)
 	st.Minute()
 	st.Latencies([]float64{1, 0}, []float64{2, 3}, []float64{5, 5}, 0.05)
@@ -33,6 +35,7 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 		{`"p95":{`, `"p96":{`, `"p96" is no metric`},
 		{`"base":[`, `"base":[1e300,`, "evidence on errors"},
 		{`"safe":[[`, `"safe":[[],[`, "evidence on shift"},
+		{`"safe":[[`, `"safe":[[1,`, "evidence on shift"},
 		{`"ratio":4`, `"ratio":5`, "evidence on errors"},
 	} {
 		text := strings.Replace(whole, c.old, c.to, 1)

@@ -16,9 +16,9 @@ func (st *State) forecast(v *Verdict, in Input) {
 		rollBack = min(rollBack, st.toRollBack(m, v.LogR, in))
 		promote = max(promote, st.toPromote(m, v.Ceiling, in.Share, in))
 		atNext = max(atNext, st.toPromote(m, v.Ceiling, in.Next, in))
-		if m.Metric == Errors {
-			theta := shareAt(m.Ratio, in.Share)
-			v.ExcessPerMinute = 60 * in.Rates[Errors] * theta * (1 - 1/m.Ratio)
+		if m.Metric == Errors && in.Share < 1 {
+			more := in.Share * (m.Ratio - 1)
+			v.ExcessPerMinute = 60 * in.Rates[Errors] * more / (1 + more)
 		}
 	}
 	v.MinutesToRollBack, v.MinutesToPromote, v.MinutesToPromoteAtNext = inAWeek(rollBack), inAWeek(promote), inAWeek(atNext)
@@ -34,7 +34,12 @@ func inAWeek(minutes float64) *float64 {
 
 // shareAt returns the candidate's share of events at a ratio of rates and a share
 // of exposure.
-func shareAt(ratio, share float64) float64 { return ratio * share / (1 + share*(ratio-1)) }
+func shareAt(ratio, share float64) float64 {
+	if ratio == 0 {
+		return 0
+	}
+	return ratio * share / (1 + share*(ratio-1))
+}
 
 // divergence returns what one event adds to the evidence against q when the
 // candidate's share of events is p: the Kullback-Leibler divergence of two coins.
