@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,8 +71,8 @@ func newSteer(r *remote, action state.Action, short, long string) *cobra.Command
 	cmd := &cobra.Command{
 		Use:               string(action) + " ROLLOUT",
 		Short:             short,
-		Long:              long + "\n\nROLLOUT is an ID, such as r17, or a service, for the one that is under way there.",
-		Example:           fmt.Sprintf("  sluice rollout %s r17 --reason \"as agreed\"\n  sluice rollout %s web", action, action),
+		Long:              long + "\n\nROLLOUT is an ID, such as r17; a service, for the one that is under way there; or\nSERVICE=VERSION.",
+		Example:           fmt.Sprintf("  sluice rollout %[1]s r17 --reason \"as agreed\"\n  sluice rollout %[1]s web\n  sluice rollout %[1]s web=v42", action),
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: r.complete(services),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -102,6 +103,9 @@ func underWay(ctx context.Context, c *client.Client, name string) (string, error
 	if rolloutID.MatchString(name) {
 		return name, nil
 	}
+	if service, version, ok := strings.Cut(name, "="); ok {
+		return ofVersion(ctx, c, service, version)
+	}
 	q, err := c.Queue(ctx, name)
 	switch {
 	case err != nil:
@@ -118,11 +122,28 @@ func underWay(ctx context.Context, c *client.Client, name string) (string, error
 		Remedy: "sluice rollout status " + name + " shows those that ended"}
 }
 
+// ofVersion returns the ID of the newest rollout that brings a version.
+func ofVersion(ctx context.Context, c *client.Client, service, version string) (string, error) {
+	all, err := c.Rollouts(ctx, service)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range all.Rollouts {
+		for _, leg := range r.Legs {
+			if leg.Service == service && leg.Candidate == version {
+				return r.ID, nil
+			}
+		}
+	}
+	return "", &api.Problem{Status: http.StatusNotFound, Service: service, Version: version, Detail: "there is no rollout of this version",
+		Remedy: "sluice rollout status " + service + " shows those there are"}
+}
+
 // newest is underWay that also finds the newest one that ended.
 func newest(ctx context.Context, c *client.Client, name string) (string, error) {
 	id, err := underWay(ctx, c, name)
 	var p *api.Problem
-	if !errors.As(err, &p) || p.Status != http.StatusNotFound {
+	if !errors.As(err, &p) || p.Status != http.StatusNotFound || strings.Contains(name, "=") {
 		return id, err
 	}
 	all, listErr := c.Rollouts(ctx, name)

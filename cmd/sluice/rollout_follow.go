@@ -64,7 +64,8 @@ func newRolloutWatch(r *remote) *cobra.Command {
 		Short: "See a rollout through",
 		Long: `Tell of a rollout's transitions, those that were and those that come, until it is
 over. The exit status is that of "rollout start --wait", and 3 where there is no
-such rollout. ROLLOUT is an ID, such as r17, or a service, for its newest one.`,
+such rollout. ROLLOUT is an ID, such as r17; a service, for its newest one; or
+SERVICE=VERSION.`,
 		Example: `  sluice rollout watch r17
   sluice rollout watch web --timeout 30m`,
 		Args:              cobra.ExactArgs(1),

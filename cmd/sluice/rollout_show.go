@@ -66,7 +66,8 @@ func newRolloutShow(r *remote) *cobra.Command {
 		Short: "Give the account of a rollout: what was seen, when, and what decided",
 		Long: `Give the account of a rollout: what was asked for, each transition with its reason,
 and the evidence that decided, or that there is now, in numbers that can be
-checked. ROLLOUT is an ID, such as r17, or a service, for its newest one.
+checked. ROLLOUT is an ID, such as r17; a service, for its newest one; or
+SERVICE=VERSION.
 
 An e-value says how much better "harm" explains what was seen than "no harm" does.
 Whatever the traffic, and however often one looks, that of a version without harm

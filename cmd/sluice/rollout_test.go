@@ -212,6 +212,10 @@ func TestRolloutByService(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(api.Queue{Service: "api", Waiting: []api.Rollout{*trial(), *trial()}})
 		case "GET /v1/services/db/queue":
 			_ = json.NewEncoder(w).Encode(api.Queue{Service: "db"})
+		case "GET /v1/services/zip/rollouts":
+			r := trial(state.PhaseProbing)
+			r.Legs[0].Service = "zip"
+			_ = json.NewEncoder(w).Encode(api.Rollouts{Rollouts: []api.Rollout{*trial(), *r}})
 		case "GET /v1/services/db/rollouts":
 			_ = json.NewEncoder(w).Encode(api.Rollouts{Rollouts: []api.Rollout{*trial(state.PhaseAborted)}})
 		default:
@@ -222,12 +226,14 @@ func TestRolloutByService(t *testing.T) {
 		"rollout pause web": "POST /v1/rollouts/r17/pause", "rollout resume r17": "POST /v1/rollouts/r17/resume",
 		"rollout promote web": "POST /v1/rollouts/r17/promote", "rollout abort web": "POST /v1/rollouts/r17/abort",
 		"rollout queue move r17 2": "PUT /v1/rollouts/r17/place", "rollout show db": "GET /v1/rollouts/r17",
+		"rollout abort zip=v42": "POST /v1/rollouts/r17/abort",
 	} {
 		if stdout, stderr, status := call(t, t.Context(), h, line); status != 0 || !strings.Contains(stdout, want) {
 			t.Errorf("%s: %d, %s%s", line, status, stdout, stderr)
 		}
 	}
-	for line, want := range map[string]string{"rollout abort api": "2 rollouts wait", "rollout abort db": "no rollout is under way"} {
+	for line, want := range map[string]string{"rollout abort api": "2 rollouts wait", "rollout abort db": "no rollout is under way",
+		"rollout abort zip=v41": "there is no rollout of this version"} {
 		if _, stderr, status := call(t, t.Context(), h, line); status != statusFailed || !strings.Contains(stderr, want) {
 			t.Errorf("%s: %d, %s", line, status, stderr)
 		}
