@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"sluice/admin/api"
@@ -37,7 +38,8 @@ func (s *Server) listed(r *state.Rollout) api.Rollout {
 	}
 	if !out.Over {
 		if s.opts.Rollouts != nil {
-			out.Place, out.Expected = s.opts.Rollouts.Line(r.ID)
+			line := s.opts.Rollouts.Line(r.ID)
+			out.Place, out.Behind, out.For, out.Expected = line.Place, line.Behind, line.For, line.Expected
 		}
 		out.Text = standing(&out)
 	}
@@ -67,6 +69,12 @@ func standing(r *api.Rollout) string {
 		if r.Place > 0 {
 			text = fmt.Sprintf("queued, number %d in line", r.Place)
 		}
+		if len(r.Behind) > 0 {
+			text += ", behind " + strings.Join(r.Behind, ", ")
+		}
+		if len(r.For) > 0 {
+			text += ", for what " + strings.Join(r.For, ", ") + " is to bring"
+		}
 	case state.PhaseGated:
 		text = "gated: waits for a person to promote it"
 	case state.PhasePaused:
@@ -87,11 +95,7 @@ func standing(r *api.Rollout) string {
 		text += fmt.Sprintf("; %s was ordered by %s", r.Order.Action, r.Order.By)
 	}
 	if !r.Expected.IsZero() {
-		what := "ends"
-		if r.Phase == state.PhaseQueued {
-			what = "begins"
-		}
-		text += fmt.Sprintf("; %s about %s, at a guess", what, r.Expected.UTC().Truncate(time.Second).Format(time.RFC3339))
+		text += fmt.Sprintf("; begins about %s, at a guess", r.Expected.UTC().Truncate(time.Second).Format(time.RFC3339))
 	}
 	return text
 }

@@ -22,9 +22,16 @@ type Rollouts interface {
 	Policy(name string, services []string) (state.Policy, error)
 	// Evidence returns what the judge sees of a rollout now; nil: nothing.
 	Evidence(id string) []state.Evidence
-	// Line returns a rollout's place in line, from 1 (0: it doesn't wait), and a
-	// guess when it leaves the queue or, under way, ends; zero: nobody can tell.
-	Line(id string) (place int, expected time.Time)
+	// Line returns where a rollout stands in line.
+	Line(id string) Line
+}
+
+// Line is where a rollout stands in line; the zero value: it doesn't wait.
+type Line struct {
+	Place    int       // from 1, which is next
+	Behind   []string  // the rollouts that come before it, by ID
+	For      []string  // the rollouts that are to bring what it requires
+	Expected time.Time // a guess when it begins; zero: nobody can tell
 }
 
 type steerInput struct {

@@ -17,8 +17,7 @@ import (
 // fakeRollouts has one policy, "ours", which is every service's own.
 type fakeRollouts struct {
 	evidence []state.Evidence
-	place    int
-	expected time.Time
+	line     Line
 }
 
 func (f *fakeRollouts) Policy(name string, services []string) (state.Policy, error) {
@@ -34,7 +33,7 @@ func (f *fakeRollouts) Policy(name string, services []string) (state.Policy, err
 
 func (f *fakeRollouts) Evidence(string) []state.Evidence { return f.evidence }
 
-func (f *fakeRollouts) Line(string) (int, time.Time) { return f.place, f.expected }
+func (f *fakeRollouts) Line(string) Line { return f.line }
 
 // newRolloutServer returns a server with rollouts, and the keeper behind it.
 func newRolloutServer(t *testing.T, opts Options) (*Server, *state.Keeper) {
@@ -156,7 +155,7 @@ func TestSteer(t *testing.T) {
 
 // The queue says what is under way and who comes next.
 func TestQueue(t *testing.T) {
-	s, k := newRolloutServer(t, Options{Rollouts: &fakeRollouts{place: 1, expected: noon.Add(time.Hour)}})
+	s, k := newRolloutServer(t, Options{Rollouts: &fakeRollouts{line: Line{Place: 1, Behind: []string{"r7"}, For: []string{"r8"}, Expected: noon.Add(time.Hour)}}})
 	first := want[api.Rollout](t, ask(s, "POST", "/v1/services/web/rollouts", `{"version":"v2"}`), 201)
 	move(t, k, first.ID, state.PhaseProbing, 0)
 	second := want[api.Rollout](t, ask(s, "POST", "/v1/services/web/rollouts", startBody), 201)
@@ -164,7 +163,7 @@ func TestQueue(t *testing.T) {
 	if q.Active == nil || q.Active.ID != first.ID || len(q.Waiting) != 1 || q.Waiting[0].ID != second.ID {
 		t.Fatalf("%+v", q)
 	}
-	if want := "queued, number 1 in line; begins about 2026-11-22T13:00:00Z, at a guess"; q.Waiting[0].Text != want {
+	if want := "queued, number 1 in line, behind r7, for what r8 is to bring; begins about 2026-11-22T13:00:00Z, at a guess"; q.Waiting[0].Text != want {
 		t.Errorf("%q, want %q", q.Waiting[0].Text, want)
 	}
 	want[api.Rollout](t, ask(s, "PUT", "/v1/rollouts/"+second.ID+"/place", `{"place":1}`), 200)

@@ -91,7 +91,9 @@ type Rollout struct {
 	Ended      time.Time `json:"ended,omitzero"`
 
 	Place    int       `json:"place,omitempty" doc:"The place in line, from 1; absent: it doesn't wait"`
-	Expected time.Time `json:"expected,omitzero" doc:"A guess: when it leaves the queue, or when it ends"`
+	Behind   []string  `json:"behind,omitempty" doc:"The rollouts that come before it"`
+	For      []string  `json:"for,omitempty" doc:"The rollouts that are to bring what it requires"`
+	Expected time.Time `json:"expected,omitzero" doc:"A guess when it leaves the queue"`
 	Text     string    `json:"text" doc:"Where it stands, in words"`
 
 	Moves    []RolloutMove    `json:"moves,omitempty" doc:"The transitions, oldest first"`

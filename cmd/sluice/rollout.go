@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -207,18 +206,10 @@ func printQueue(w io.Writer, q *api.Queue) error {
 		if place == 0 {
 			place = i + 1
 		}
-		t.row(strconv.Itoa(place), r.ID, r.Title(), r.Policy.Name, r.By, expected(r.Expected))
+		t.row(strconv.Itoa(place), r.ID, r.Title(), r.Policy.Name, r.By, dash(strings.TrimPrefix(r.Text, "queued, ")))
 	}
 	if q.Active == nil && len(q.Waiting) == 0 {
 		t.row("-", "-", "nothing is under way, and nothing waits")
 	}
 	return t.end()
-}
-
-// expected writes a guess when a rollout begins.
-func expected(at time.Time) string {
-	if at.IsZero() {
-		return "-"
-	}
-	return "begins about " + stamp(at) + ", at a guess"
 }

@@ -289,7 +289,7 @@ func TestRolloutLists(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(api.Queue{Service: "web", Active: trial(state.PhaseProbing), Waiting: []api.Rollout{*trial()}})
 	}
 	stdout, _, status = call(t, t.Context(), queue, "rollout queue web")
-	if status != 0 || !strings.Contains(stdout, "now    r17      web v42  standard  ci  queued\n1      r17      web v42  standard  ci  -\n") {
+	if status != 0 || !strings.Contains(stdout, "now    r17      web v42  standard  ci  queued\n1      r17      web v42  standard  ci  queued\n") {
 		t.Errorf("%d\n%s", status, stdout)
 	}
 }

@@ -1,9 +1,109 @@
 package server
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"sluice/admin"
 	"sluice/configs"
+	"sluice/rollout"
 	"sluice/state"
+	"sluice/stats/trial"
 )
+
+// rollouts tells the admin API what rollouts need and show beside the state.
+type rollouts struct{ s *Server }
+
+// Policy implements admin.Rollouts.
+func (r rollouts) Policy(name string, services []string) (state.Policy, error) {
+	r.s.mu.Lock()
+	file := r.s.file
+	r.s.mu.Unlock()
+	return policy(file, name, services)
+}
+
+// Line implements admin.Rollouts.
+func (r rollouts) Line(id string) admin.Line {
+	st := r.s.keeper.State()
+	if ro := st.Rollouts[id]; ro == nil || ro.Phase != state.PhaseQueued {
+		return admin.Line{}
+	}
+	services := []string{}
+	for _, ro := range st.Rollouts {
+		for i := 0; i < len(ro.Legs) && !ro.Phase.Over(); i++ {
+			services = append(services, ro.Legs[i].Service)
+		}
+	}
+	now := r.s.now()
+	p, _ := rollout.Line(st, id, now, r.s.facts(services).Rate)
+	line := admin.Line{Place: p.Place, Behind: p.Behind, For: p.For}
+	if p.Guessed {
+		line.Expected = now.Add(p.Wait)
+	}
+	return line
+}
+
+// defaultPolicy is that of services which name none.
+const defaultPolicy = "standard"
+
+// policy finds a policy among those of the file and those built in; "" is that
+// which all of the services have by themselves.
+func policy(file *configs.File, name string, services []string) (state.Policy, error) {
+	if name == "" {
+		var err error
+		if name, err = ownPolicy(file, services); err != nil {
+			return state.Policy{}, err
+		}
+	}
+	if p := file.Policies[name]; p != nil {
+		return policyOf(name, p), nil
+	}
+	for _, p := range rollout.Policies() {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	known := append(configs.BuiltinPolicies(), slices.Sorted(maps.Keys(file.Policies))...)
+	return state.Policy{}, &state.Refusal{Reason: state.ErrInvalid, Field: "policy",
+		Message: fmt.Sprintf("there is no policy %q", name), Remedy: "known policies: " + strings.Join(known, ", ")}
+}
+
+// ownPolicy returns the name of the policy that services have by themselves, or
+// refuses where they differ.
+func ownPolicy(file *configs.File, services []string) (string, error) {
+	var names []string
+	for _, service := range services {
+		name := defaultPolicy
+		if svc := file.Services[service]; svc != nil && svc.Rollout != "" {
+			name = svc.Rollout
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 1 {
+		return "", &state.Refusal{Reason: state.ErrInvalid, Field: "policy",
+			Message: "the services have the policies " + strings.Join(names, ", ") + ", and a release set has one", Remedy: "name the one that is meant"}
+	}
+	return strings.Join(names, ""), nil
+}
+
+// badOf translates which requests count against a version.
+func badOf(b *configs.Bad) trial.Bad {
+	out := trial.Bad{Connect: b.Connect, Timeout: b.Timeout, Latency: b.Latency}
+	for _, s := range b.Statuses {
+		out.Statuses = append(out.Statuses, trial.Statuses{From: s.From, To: s.To})
+	}
+	for _, s := range b.Except {
+		out.Except = append(out.Except, trial.Statuses{From: s.From, To: s.To})
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Header)) {
+		out.Headers = append(out.Headers, trial.Header{Name: name, Value: b.Header[name]})
+	}
+	return out
+}
 
 // policyOf translates a policy of the file. Where 0 means the default to the
 // rollout and never in the file, it becomes negative.

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"sluice/configs"
+	"sluice/rollout"
 	"sluice/state"
+	"sluice/stats/trial"
 )
 
 func parseFile(t *testing.T, text string) *configs.File {
@@ -80,5 +82,63 @@ func TestHookSecret(t *testing.T) {
 		if _, ok := hookSecret(f, name); ok {
 			t.Errorf("there is a secret %q", name)
 		}
+	}
+}
+
+// A policy is found in the file or among those built in; without a name it is the
+// services' own.
+func TestPolicy(t *testing.T) {
+	f := parseFile(t, `
+services:
+  web: {versions: {v1: {endpoints: ["127.0.0.1:9001"], weight: 1}}, rollout: ours}
+  api: {versions: {v1: {endpoints: ["127.0.0.1:9002"], weight: 1}}}
+policies:
+  ours: {stages: [{shift: {share: 50%}}]}
+routes: [{service: web}]
+`)
+	for _, c := range []struct {
+		name     string
+		services []string
+		want     string
+	}{
+		{"", []string{"web"}, "ours"}, {"", []string{"api"}, "standard"}, {"", []string{"none"}, "standard"},
+		{"manual", []string{"web"}, "manual"}, {"ours", []string{"api"}, "ours"}, {"cautious", []string{"web", "api"}, "cautious"},
+	} {
+		if p, err := policy(f, c.name, c.services); err != nil || p.Name != c.want || len(p.Stages) == 0 {
+			t.Errorf("%q for %v: got %q, %v", c.name, c.services, p.Name, err)
+		}
+	}
+	for name, want := range map[string]string{
+		"":      "the services have the policies ours, standard, and a release set has one; name the one that is meant",
+		"other": `there is no policy "other"; known policies: standard, cautious, blue-green, manual, ours`,
+	} {
+		if _, err := policy(f, name, []string{"web", "api"}); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", name, err, want)
+		}
+	}
+}
+
+// The file knows the policies that are built in, and every one passes its rules.
+func TestBuiltinPolicies(t *testing.T) {
+	var names []string
+	for _, p := range rollout.Policies() {
+		names = append(names, p.Name)
+	}
+	if !reflect.DeepEqual(names, configs.BuiltinPolicies()) {
+		t.Errorf("got %q, the file knows %q", names, configs.BuiltinPolicies())
+	}
+}
+
+func TestBadOf(t *testing.T) {
+	b := configs.DefaultBad()
+	if got := badOf(&b); !reflect.DeepEqual(got, trial.DefaultBad()) {
+		t.Errorf("got %+v, want %+v", got, trial.DefaultBad())
+	}
+	b = configs.Bad{Statuses: []configs.Statuses{{From: 400, To: 499}}, Except: []configs.Statuses{{From: 404, To: 404}},
+		Header: map[string]string{"x-b": "*", "X-A": "1"}, Latency: time.Second}
+	want := trial.Bad{Statuses: []trial.Statuses{{From: 400, To: 499}}, Except: []trial.Statuses{{From: 404, To: 404}},
+		Headers: []trial.Header{{Name: "X-A", Value: "1"}, {Name: "x-b", Value: "*"}}, Latency: time.Second}
+	if got := badOf(&b); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
