@@ -112,7 +112,9 @@ func (s *Server) begin(ctx context.Context, body *api.SetStart, reason string) (
 			Detail: "the rollout is not there", Remedy: "look at GET /v1/rollouts"}
 	}
 	out := s.viewRollout(r)
-	out.Found = len(result.Events) == 0
+	// It is named for the revision that began it. A version may have been described
+	// anew for a rollout that was there.
+	out.Found = len(result.Events) == 0 || r.ID != fmt.Sprintf("r%d", result.State.Revision)
 	if !result.Durable {
 		out.Warning = notDurable
 	}

@@ -38,6 +38,7 @@ func (s *Server) listed(r *state.Rollout) api.Rollout {
 	}
 	if !out.Over {
 		if s.opts.Rollouts != nil {
+			out.Trouble = s.opts.Rollouts.Trouble(r.ID)
 			line := s.opts.Rollouts.Line(r.ID)
 			out.Place, out.Behind, out.For, out.Expected = line.Place, line.Behind, line.For, line.Expected
 		}
@@ -90,6 +91,9 @@ func standing(r *api.Rollout) string {
 		if e := &r.Evidence[i]; e.Text != "" {
 			text += "; " + e.Service + ": " + e.Text
 		}
+	}
+	if r.Trouble != "" {
+		text += "; it does not move: " + r.Trouble
 	}
 	if r.Order != nil {
 		text += fmt.Sprintf("; %s was ordered by %s", r.Order.Action, r.Order.By)

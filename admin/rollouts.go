@@ -22,6 +22,8 @@ type Rollouts interface {
 	Policy(name string, services []string) (state.Policy, error)
 	// Evidence returns what the judge sees of a rollout now; nil: nothing.
 	Evidence(id string) []state.Evidence
+	// Trouble says why a rollout does not do what it is due to do; "": it does.
+	Trouble(id string) string
 	// Line returns where a rollout stands in line.
 	Line(id string) Line
 }

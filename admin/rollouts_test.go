@@ -18,6 +18,7 @@ import (
 type fakeRollouts struct {
 	evidence []state.Evidence
 	line     Line
+	trouble  string
 }
 
 func (f *fakeRollouts) Policy(name string, services []string) (state.Policy, error) {
@@ -32,6 +33,8 @@ func (f *fakeRollouts) Policy(name string, services []string) (state.Policy, err
 }
 
 func (f *fakeRollouts) Evidence(string) []state.Evidence { return f.evidence }
+
+func (f *fakeRollouts) Trouble(string) string { return f.trouble }
 
 func (f *fakeRollouts) Line(string) Line { return f.line }
 
@@ -155,7 +158,7 @@ func TestSteer(t *testing.T) {
 
 // The queue says what is under way and who comes next.
 func TestQueue(t *testing.T) {
-	s, k := newRolloutServer(t, Options{Rollouts: &fakeRollouts{line: Line{Place: 1, Behind: []string{"r7"}, For: []string{"r8"}, Expected: noon.Add(time.Hour)}}})
+	s, k := newRolloutServer(t, Options{Rollouts: &fakeRollouts{line: Line{Place: 1, Behind: []string{"r7"}, For: []string{"r8"}, Expected: noon.Add(time.Hour)}, trouble: "the disk is full"}})
 	first := want[api.Rollout](t, ask(s, "POST", "/v1/services/web/rollouts", `{"version":"v2"}`), 201)
 	move(t, k, first.ID, state.PhaseProbing, 0)
 	second := want[api.Rollout](t, ask(s, "POST", "/v1/services/web/rollouts", startBody), 201)
@@ -163,7 +166,7 @@ func TestQueue(t *testing.T) {
 	if q.Active == nil || q.Active.ID != first.ID || len(q.Waiting) != 1 || q.Waiting[0].ID != second.ID {
 		t.Fatalf("%+v", q)
 	}
-	if want := "queued, number 1 in line, behind r7, for what r8 is to bring; begins about 2026-11-22T13:00:00Z, at a guess"; q.Waiting[0].Text != want {
+	if want := "queued, number 1 in line, behind r7, for what r8 is to bring; it does not move: the disk is full; begins about 2026-11-22T13:00:00Z, at a guess"; q.Waiting[0].Text != want {
 		t.Errorf("%q, want %q", q.Waiting[0].Text, want)
 	}
 	want[api.Rollout](t, ask(s, "PUT", "/v1/rollouts/"+second.ID+"/place", `{"place":1}`), 200)

@@ -94,6 +94,7 @@ type Rollout struct {
 	Behind   []string  `json:"behind,omitempty" doc:"The rollouts that come before it"`
 	For      []string  `json:"for,omitempty" doc:"The rollouts that are to bring what it requires"`
 	Expected time.Time `json:"expected,omitzero" doc:"A guess when it leaves the queue"`
+	Trouble  string    `json:"trouble,omitempty" doc:"Why it does not do what it is due to do"`
 	Text     string    `json:"text" doc:"Where it stands, in words"`
 
 	Moves    []RolloutMove    `json:"moves,omitempty" doc:"The transitions, oldest first"`

@@ -39,7 +39,7 @@ func (s *Server) bindAdmin(version string) error {
 	}
 	s.admin, err = admin.New(admin.Options{
 		Control: control{s.keeper}, Live: live{s}, Explain: s.explain, SignToken: s.signToken, Ready: s.ready,
-		Metrics: s.metrics(), Diff: s.diff, Reload: s.Reload, Facts: s.facts, Tokens: tokens, ClientRole: clientRole, Log: s.log, Now: s.now, Version: version,
+		Metrics: s.metrics(), Diff: s.diff, Rollouts: rollouts{s}, Reload: s.Reload, Facts: s.facts, Tokens: tokens, ClientRole: clientRole, Log: s.log, Now: s.now, Version: version,
 	})
 	if err != nil {
 		return err

@@ -13,8 +13,31 @@ import (
 	"sluice/stats/trial"
 )
 
+// judged tells how rollouts do; a driver is one.
+type judged interface {
+	Evidence(id string) []state.Evidence
+	// Trouble says why a rollout does not do what it is due to do; "": it does.
+	Trouble(id string) string
+}
+
 // rollouts tells the admin API what rollouts need and show beside the state.
 type rollouts struct{ s *Server }
+
+// Evidence implements admin.Rollouts.
+func (r rollouts) Evidence(id string) []state.Evidence {
+	if r.s.judged == nil {
+		return nil
+	}
+	return r.s.judged.Evidence(id)
+}
+
+// Trouble implements admin.Rollouts.
+func (r rollouts) Trouble(id string) string {
+	if r.s.judged == nil {
+		return "this process moves no rollouts"
+	}
+	return r.s.judged.Trouble(id)
+}
 
 // Policy implements admin.Rollouts.
 func (r rollouts) Policy(name string, services []string) (state.Policy, error) {
@@ -39,7 +62,7 @@ func (r rollouts) Line(id string) admin.Line {
 	now := r.s.now()
 	p, _ := rollout.Line(st, id, now, r.s.facts(services).Rate)
 	line := admin.Line{Place: p.Place, Behind: p.Behind, For: p.For}
-	if p.Guessed {
+	if p.Guessed && p.Wait > 0 {
 		line.Expected = now.Add(p.Wait)
 	}
 	return line

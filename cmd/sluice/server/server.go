@@ -63,6 +63,7 @@ type Server struct {
 	certs  *certs.Keeper
 	proxy  *proxy.Server
 	admin  *admin.Server
+	judged judged // nil: nobody moves rollouts here
 	// accessLog is nil where requests are not logged.
 	accessLog *accesslog.Sink
 	tracing   *tracing.Exporter // nil: no request is traced
