@@ -10,7 +10,6 @@ import (
 	"sluice/configs"
 	"sluice/rollout"
 	"sluice/state"
-	"sluice/stats/trial"
 )
 
 // judged tells how rollouts do; a driver is one.
@@ -111,21 +110,6 @@ func ownPolicy(file *configs.File, services []string) (string, error) {
 			Message: "the services have the policies " + strings.Join(names, ", ") + ", and a release set has one", Remedy: "name the one that is meant"}
 	}
 	return strings.Join(names, ""), nil
-}
-
-// badOf translates which requests count against a version.
-func badOf(b *configs.Bad) trial.Bad {
-	out := trial.Bad{Connect: b.Connect, Timeout: b.Timeout, Latency: b.Latency}
-	for _, s := range b.Statuses {
-		out.Statuses = append(out.Statuses, trial.Statuses{From: s.From, To: s.To})
-	}
-	for _, s := range b.Except {
-		out.Except = append(out.Except, trial.Statuses{From: s.From, To: s.To})
-	}
-	for _, name := range slices.Sorted(maps.Keys(b.Header)) {
-		out.Headers = append(out.Headers, trial.Header{Name: name, Value: b.Header[name]})
-	}
-	return out
 }
 
 // policyOf translates a policy of the file. Where 0 means the default to the

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"maps"
+	"slices"
+
 	"sluice/configs"
 	"sluice/proxy"
 	"sluice/state"
@@ -108,8 +111,8 @@ func badOf(b *configs.Bad) trial.Bad {
 	for _, s := range b.Except {
 		out.Except = append(out.Except, trial.Statuses{From: s.From, To: s.To})
 	}
-	for name, value := range b.Header {
-		out.Headers = append(out.Headers, trial.Header{Name: name, Value: value})
+	for _, name := range slices.Sorted(maps.Keys(b.Header)) {
+		out.Headers = append(out.Headers, trial.Header{Name: name, Value: b.Header[name]})
 	}
 	return out
 }
