@@ -16,17 +16,7 @@ func (s State) lacking(provider string, names []string) float64 {
 	if svc == nil {
 		return 1
 	}
-	total := svc.totalWeight()
-	if total == 0 {
-		return 1
-	}
-	var without int64
-	for _, v := range svc.Versions {
-		if v.Weight > 0 && len(v.Spec.missing(names)) > 0 {
-			without += int64(v.Weight)
-		}
-	}
-	return float64(without) / float64(total)
+	return svc.without(names, svc.Weights())
 }
 
 // missing returns those of these names that a version does not provide.

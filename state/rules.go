@@ -227,7 +227,7 @@ func (s State) offences(services []string, now time.Time) map[offence]exposure {
 				}
 			}
 			for provider, names := range v.Spec.Requires {
-				if part := s.lacking(provider, names); part > 0 {
+				if part := s.lackingFor(svc, v, provider, names); part > 0 {
 					found[offence{RuleNeeds, name, v.Name, provider}] = at.scaled(part)
 				}
 			}
