@@ -112,6 +112,9 @@ func (s *State) enroll(edits []edit) {
 		s.Rollouts[e.rollout.ID] = e.rollout
 	}
 	s.forgetEnded()
+	if len(s.Rollouts) == 0 {
+		s.Rollouts = nil // as it is read back
+	}
 }
 
 // edit is what a command does to one service, or only to a rollout in it.

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,10 +12,7 @@ func meetRollouts(s State, edits []edit, cmd Command, meta Meta) ([]edit, error)
 	var follow []edit
 	switch cmd.(type) {
 	case SetWeights, Declare, RemoveVersion:
-		for _, r := range slices.SortedFunc(maps.Values(s.Rollouts), func(a, b *Rollout) int { return cmp.Compare(a.number(), b.number()) }) {
-			if r.Phase.Over() {
-				continue
-			}
+		for _, r := range s.open() {
 			more, err := r.meet(s, edits, cmd, meta)
 			if err != nil {
 				return nil, err
@@ -25,7 +21,7 @@ func meetRollouts(s State, edits []edit, cmd Command, meta Meta) ([]edit, error)
 		}
 	}
 	edits = append(edits, follow...)
-	slices.SortStableFunc(edits, func(a, b edit) int { return a.compare(b) })
+	slices.SortStableFunc(edits, edit.compare)
 	return edits, nil
 }
 
@@ -38,8 +34,7 @@ func meetRollouts(s State, edits []edit, cmd Command, meta Meta) ([]edit, error)
 //     sessions ends the rollout.
 func (r *Rollout) meet(s State, edits []edit, cmd Command, meta Meta) ([]edit, error) {
 	why := ""
-	for i := range edits {
-		e := &edits[i]
+	for _, e := range edits {
 		leg := r.leg(e.service)
 		if leg == nil {
 			continue
@@ -65,20 +60,7 @@ func (r *Rollout) meet(s State, edits []edit, cmd Command, meta Meta) ([]edit, e
 	}
 	meta.Why = why
 	ended := r.become(PhaseAborted, r.Stage, meta, nil)
-	var also []edit // of services whose edit speaks of another rollout already
-	for i := range edits {
-		e := &edits[i]
-		switch {
-		case r.leg(e.service) == nil:
-		case e.rollout == nil:
-			e.rollout = ended
-			e.detail += "; " + ended.told()
-		default:
-			also = append(also, edit{service: e.service, next: e.next, version: r.leg(e.service).Candidate, rollout: ended, detail: ended.told()})
-		}
-	}
-	back, err := s.unshift(ended, r.Policy.OnRollback, meta, edits)
-	return append(also, back...), err
+	return s.unshift(ended, r.Policy.OnRollback, meta, edits)
 }
 
 // lost says what a leg relies on that its service no longer has; "": nothing.

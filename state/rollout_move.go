@@ -194,40 +194,49 @@ func (s *Service) endDrains(leg Leg, drain Drain) {
 }
 
 // unshift takes every leg of a rollout, whose phase is new, back to the weights
-// of before. An edit that is among those given stands for its service.
+// of before, but those whose weights an edit given changes. The others of the
+// edits given are changed further.
 func (s State) unshift(r *Rollout, how Handling, meta Meta, given []edit) ([]edit, error) {
 	pins, err := how.Pins.resolve(PinsMove)
 	if err != nil {
 		return nil, err
 	}
-	streams, err := how.Streams.resolve()
-	if err != nil {
+	f := meta.flip(MoveRollout{}.Kind(), pins)
+	if f.Streams, err = how.Streams.resolve(); err != nil {
 		return nil, err
 	}
-	var edits []edit
-	for _, e := range s.about(r, r.told()) {
-		leg := r.leg(e.service)
-		at := slices.IndexFunc(given, func(g edit) bool { return g.service == e.service })
-		svc := e.next
-		if at >= 0 || svc == nil || leg.Since == 0 {
-			if at < 0 {
-				edits = append(edits, e)
+	f.Rollout = r.ID
+	edits := s.about(r, r.told())
+	for i, leg := range r.Legs {
+		e := &edits[i]
+		if at := slices.IndexFunc(given, func(g edit) bool { return g.service == leg.Service }); at >= 0 {
+			if e = &given[at]; e.next == nil || !sameShares(e.next.Weights(), s.Services[leg.Service].Weights()) {
+				continue
 			}
-			continue
 		}
-		f := meta.flip(MoveRollout{}.Kind(), pins)
-		f.Streams, f.Rollout, f.Undoes = streams, r.ID, leg.Since
-		want := svc.surviving(leg.Before)
-		if sum(want) == 0 {
-			return nil, svc.noWayBack(fmt.Sprintf("the versions from which rollout %s came (%s) are gone", r.ID, format(leg.Before)))
-		}
-		if next := svc.flip(want, f, 0); next != nil {
-			e.next, e.detail = next, e.detail+": "+svc.flipDetail(next, f)
+		if err := e.takeBack(leg, f); err != nil {
+			return nil, err
 		}
 		e.back, e.force = true, r.Force
-		edits = append(edits, e)
 	}
 	return edits, nil
+}
+
+// takeBack makes an edit return to the weights before a leg's first shift.
+func (e *edit) takeBack(leg Leg, f Flip) error {
+	if e.next == nil || leg.Since == 0 {
+		return nil
+	}
+	want := e.next.surviving(leg.Before)
+	if sum(want) == 0 {
+		return e.next.noWayBack(fmt.Sprintf("the versions from which rollout %s came (%s) are gone", f.Rollout, format(leg.Before)))
+	}
+	f.Undoes = leg.Since
+	if next := e.next.flip(want, f, 0); next != nil {
+		e.detail += ": " + e.next.flipDetail(next, f)
+		e.next = next
+	}
+	return nil
 }
 
 // told is a rollout's newest transition in a sentence.

@@ -34,6 +34,18 @@ func (s State) Queue(service string) []*Rollout {
 	return queue
 }
 
+// open returns the rollouts that have not ended, oldest first.
+func (s State) open() []*Rollout {
+	var open []*Rollout
+	for _, r := range s.Rollouts {
+		if !r.Phase.Over() {
+			open = append(open, r)
+		}
+	}
+	slices.SortFunc(open, func(a, b *Rollout) int { return cmp.Compare(a.number(), b.number()) })
+	return open
+}
+
 // line returns the rollouts that wait for some service of r, next first, r among
 // them.
 func (s State) line(r *Rollout) []*Rollout {

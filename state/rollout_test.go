@@ -350,7 +350,7 @@ func TestFlipsFromElsewhere(t *testing.T) {
 	s.phase(PhaseShifting)
 	s.move(PhasePaused, 1)
 	paused := s.state
-	if events := s.ok(flipTo("v1", 50, "v2", 50)); len(events) != 1 || events[0].Rollout != "r2" {
+	if events := s.ok(flipTo("v1", 50, "v2", 50)); len(events) != 2 || events[0].Rollout != "" || events[1].Rollout != "r2" {
 		t.Fatalf("%+v", events)
 	}
 	s.phase(PhaseAborted)
@@ -386,10 +386,22 @@ func TestAFlipOfOneLegTakesTheOthersBack(t *testing.T) {
 	s.move(PhaseProbing, 0)
 	s.move(PhaseShifting, 1)
 	s.move(PhasePaused, 1)
+	paused := s.state
 	s.ok(flipTo("v2", 100))
 	s.phase(PhaseAborted)
 	s.weights(map[string]int{"v2": 100})
 	s.apiWeights(map[string]int{"v7": 1})
+	s.state = paused
+	d := shop()
+	d["web"].Versions["v1"] = DeclaredVersion{Spec: spec("v1"), Weight: 7}
+	d["api"].Versions["v9"] = DeclaredVersion{Spec: spec("v9")} // its weights are the same
+	s.ok(Declare{Services: d})
+	s.phase(PhaseAborted)
+	s.weights(map[string]int{"v1": 7})
+	s.apiWeights(map[string]int{"v7": 1})
+	if s.state.Services["api"].Versions["v9"] == nil {
+		t.Error("what else the file says of api is lost")
+	}
 }
 
 func TestStartRefusals(t *testing.T) {

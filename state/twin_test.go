@@ -217,7 +217,10 @@ func TestNoCommandBreaksAnInvariant(t *testing.T) {
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 40).Draw(t, "minutes")) * time.Minute)
 			cmd := anyCommand(t, now)
-			meta := Meta{By: "anna", At: now}
+			if len(s.Services) > 0 && rapid.IntRange(0, 2).Draw(t, "of rollouts") > 0 {
+				cmd = anyRolloutCommand(t, s)
+			}
+			meta := Meta{By: "anna", At: now, Facts: rapid.SampledFrom([]*Facts{nil, {Named: map[string][]string{"web": {"v3"}, "api": nil}}}).Draw(t, "facts")}
 			before := deepCopy(t, s)
 			next, events, err := Apply(s, cmd, meta)
 			again, eventsAgain, errAgain := Apply(s, cmd, meta)
@@ -251,16 +254,21 @@ func checkStep(t *rapid.T, s, next State, events []Event, err error) {
 	if err := next.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	changed := map[string]bool{}
+	changed, told := map[string]bool{}, map[string]bool{}
 	for _, e := range events {
-		if e.Revision != next.Revision || changed[e.Service] {
+		if e.Revision != next.Revision || changed[e.Service] && e.Rollout == "" {
 			t.Fatalf("event %+v", e)
 		}
-		changed[e.Service] = true
+		if e.Rollout != "" && s.Rollouts[e.Rollout] == next.Rollouts[e.Rollout] {
+			t.Fatalf("event %+v of a rollout that stays as it was", e)
+		}
+		changed[e.Service] = changed[e.Service] || e.Rollout == ""
+		told[e.Service] = true
 	}
+	checkRollouts(t, s, next)
 	for name, svc := range next.Services {
 		old := s.Services[name]
-		if changed[name] != (svc != old) || changed[name] != (svc.Revision == next.Revision) {
+		if changed[name] && svc == old || !told[name] && svc != old || (svc != old) != (svc.Revision == next.Revision) {
 			t.Fatalf("%s: touched %v, event %v, revision %d", name, svc != old, changed[name], svc.Revision)
 		}
 		if old != nil {
