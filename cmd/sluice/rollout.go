@@ -52,7 +52,8 @@ A rollout goes on without this command, also over restarts of the proxy.`,
 	}
 	cmd.AddCommand(newRolloutStart(r), newRolloutStatus(r), newRolloutShow(r), newRolloutWatch(r),
 		newSteer(r, state.ActionPause, "Stop a rollout where it is", `Stop a rollout where it is: the weights stay, and no stage begins or ends, until it
-is resumed, promoted or aborted. The time of its stage stands still meanwhile.`),
+is resumed, promoted or aborted. The time of its stage stands still meanwhile. The
+judge goes on watching, and still rolls back what fails.`),
 		newSteer(r, state.ActionResume, "Let a paused rollout go on", `Let a paused rollout go on with the stage in which it was paused.`),
 		newSteer(r, state.ActionPromote, "Open a gate, or go on to the next stage now", `Open the gate at which a rollout waits for a person. In a stage, go on to the next
 one now, whatever the evidence says; after the last one it is promoted. The judge
