@@ -9,22 +9,30 @@ import (
 )
 
 // facts returns what this process sees of services, for the rules of safety; of
-// all where none is named.
+// all where none is named. To count the requests of a service takes time, so that
+// is left to those of which a version declares its capacity.
 func (s *Server) facts(services []string) *state.Facts {
+	st := s.keeper.State()
 	if services == nil {
-		services = slices.Collect(maps.Keys(s.keeper.State().Services))
+		services = slices.Collect(maps.Keys(st.Services))
 	}
 	f := &state.Facts{
 		Healthy: make(map[string]map[string]int, len(services)),
 		Known:   make(map[string]map[string]int, len(services)),
 		Named:   make(map[string][]string, len(services)),
-		Rate:    make(map[string]float64, len(services)),
+		Rate:    map[string]float64{},
 	}
-	for _, name := range services {
+	for _, name := range s.look(f, st, services) {
 		for _, v := range s.stats.ServiceSnapshot(name) {
 			f.Rate[name] += float64(v.RequestsMinute) / 60
 		}
 	}
+	return f
+}
+
+// look fills in what the fleet and the file say, and returns the services whose
+// rate matters.
+func (s *Server) look(f *state.Facts, st state.State, services []string) (measured []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range services {
@@ -32,11 +40,35 @@ func (s *Server) facts(services []string) *state.Facts {
 		for version, m := range s.fleet.members[name] {
 			f.Healthy[name][version], f.Known[name][version] = m.cluster.Counts()
 		}
-		if declared := s.file.Services[name]; declared != nil {
+		declared, svc := s.file.Services[name], st.Services[name]
+		if declared != nil {
 			f.Named[name] = named(declared)
 		}
+		if limited(declared, svc) {
+			measured = append(measured, name)
+		}
 	}
-	return f
+	return measured
+}
+
+// limited tells whether a version declares its capacity, in the file or in the
+// state; either may be nil.
+func limited(declared *configs.Service, svc *state.Service) bool {
+	if declared != nil {
+		for _, v := range declared.Versions {
+			if v.Capacity > 0 {
+				return true
+			}
+		}
+	}
+	if svc != nil {
+		for _, v := range svc.Versions {
+			if v.Spec.Capacity > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // named lists the versions that a service's rules lead to.

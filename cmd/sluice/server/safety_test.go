@@ -75,3 +75,35 @@ func TestAVersionWithoutHealthyEndpointGetsNoShare(t *testing.T) {
 		t.Fatalf("got %+v, %v", result.Events, err)
 	}
 }
+
+func TestAShareIsHeldToTheDeclaredCapacity(t *testing.T) {
+	s := run(t, fmt.Sprintf(`services:
+  web:
+    pin: {by: none}
+    versions:
+      v1: {endpoints: [%q], weight: 1}
+      v2: {endpoints: [%q], capacity: 1}
+    rules:
+      - {name: staff, match: {header: {X-Staff: "yes"}}, version: v2, dark: true}
+      - {name: by-tenant, match: {header: {X-Tenant: "*"}}, split: {by: "header:X-Tenant", weights: {v1: 1}}}
+`, backend(t, "v1"), backend(t, "v2")))
+	c := stranger(t)
+	for range 120 { // two a second, over the last minute
+		c.get(s.url("", "/")).served(t, "v1")
+	}
+	await(t, "the count", func() bool { return s.numbersOf("web", "v1").RequestsLastMinute == 120 })
+	flip := func(v1, v2 int) error {
+		_, err := s.keeper.Do(t.Context(), state.SetWeights{Service: "web", Weights: map[string]int{"v1": v1, "v2": v2}}, state.Meta{By: "anna"})
+		return err
+	}
+	var r *state.Refusal
+	if err := flip(1, 9); !errors.As(err, &r) || r.Rule != state.RuleCapacity || !strings.Contains(r.Remedy, "give it at most 50%") {
+		t.Fatalf("got %v", err)
+	}
+	if err := flip(6, 4); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.facts(nil).Named["web"]; fmt.Sprint(got) != "[v2 v1]" {
+		t.Errorf("named %v", got)
+	}
+}
