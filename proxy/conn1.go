@@ -65,7 +65,7 @@ const (
 // A wait that lasts ends, and the goroutine with it; wake goes on.
 func (c *conn1) serve() {
 	c.onBytes = c.handle
-	c.sock.MayRest()
+	c.sock.MayRest(c.wake)
 	c.goOn(c.await)
 }
 
@@ -94,7 +94,7 @@ func (c *conn1) goOn(step func() next) {
 				return
 			}
 		case nextRest:
-			if rests = c.sock.Rest(c.wake); rests {
+			if rests = c.sock.Rest(); rests {
 				return // from here on the connection is another goroutine's
 			}
 			step = c.wait

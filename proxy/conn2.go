@@ -91,7 +91,7 @@ func (c *conn2) serve() {
 			return err
 		}
 		c.sock.ShareWrites()
-		c.sock.MayRest()
+		c.sock.MayRest(c.wake)
 		return c.read()
 	})
 }
@@ -116,7 +116,7 @@ func (c *conn2) goOn(step func() error) {
 	}()
 	err := step()
 	for err == sock.ErrResting {
-		if rests = c.sock.Rest(c.wake); rests {
+		if rests = c.sock.Rest(); rests {
 			return // from here on the connection is another goroutine's
 		}
 		err = c.read()

@@ -48,10 +48,11 @@ type Conn struct {
 	blind       atomic.Uint32 // how a wait of Each stands; see the blind constants
 	halted      atomic.Bool   // StopReading or Abort was called
 
-	mayRest bool          // waits of Each may end with ErrResting
-	place   atomic.Uint64 // among those that rest; 0: it doesn't. Changed under rests.mu, as the two below are
-	onWake  func()        // what ends the rest
-	polled  *poll         // which knows the socket
+	onWake   func()        // what follows a rest; nil: waits of Each do not end for one
+	slow     bool          // woken from a long rest: the next follows at once
+	place    atomic.Uint64 // among those that rest; 0: it doesn't. Changed under rests.mu, as the two below are
+	restedAt int64         // when that began
+	polled   *poll         // which knows the socket
 
 	client atomic.Pointer[Conn] // for whom this one is waited for; see WaitsFor
 	left   atomic.Bool          // the peer has left while another connection was waited for

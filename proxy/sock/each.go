@@ -72,16 +72,12 @@ func (c *Conn) eachReady(fd uintptr) bool {
 				continue
 			}
 			c.in.Release()
-			c.blind.Store(waiting)
-			return false
+			return c.settle(true)
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
 			c.in.Release()
-			if c.mayRest || c.wire != nil && c.wire.blind {
-				c.blind.Store(waiting)
-			}
-			return false
+			return c.settle(c.onWake != nil || c.wire != nil && c.wire.blind)
 		case err == nil:
 			err = io.EOF
 		}
@@ -89,6 +85,20 @@ func (c *Conn) eachReady(fd uintptr) bool {
 		c.readErr = err
 		return true
 	}
+}
+
+// settle ends a step of Each after which there is nothing to read, as far as one
+// can see; it reports whether Each ends. The sweeper looks at the wait if it may
+// have missed something, or may last.
+func (c *Conn) settle(look bool) bool {
+	if c.slow {
+		c.readErr = ErrResting
+		return true
+	}
+	if look {
+		c.blind.Store(waiting)
+	}
+	return false
 }
 
 // callHandle calls handle, whose writes go straight to the socket.

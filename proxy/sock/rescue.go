@@ -53,7 +53,7 @@ func (s *shard) rescue() {
 
 // rested is the state of a wait that has missed nothing.
 func (c *Conn) rested() uint32 {
-	if c.mayRest {
+	if c.onWake != nil {
 		return quiet
 	}
 	return seeing

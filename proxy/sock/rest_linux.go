@@ -4,6 +4,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"unsafe"
 )
 
 // canRest tells that there is an epoll(7) of our own. The runtime has one too,
@@ -27,59 +28,66 @@ type rests struct {
 type poll struct {
 	file *os.File
 	fd   int
+
+	// What control asks for, under rests.mu; a function for each call would be an
+	// allocation.
+	control func(fd uintptr)
+	op      int
+	event   syscall.EpollEvent
+	refused error
 }
 
 // add lets c rest, and reports whether it can. Each rest has a place of its own:
 // what the kernel reports late, of a rest that is over, finds nobody there.
-func (r *rests) add(c *Conn, wake func()) bool {
+// Whatever is reported before add returns waits for the lock.
+func (r *rests) add(c *Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.poll == nil && !r.begin() {
 		return false
 	}
 	r.last++
-	op := syscall.EPOLL_CTL_ADD
-	if c.polled == r.poll {
-		op = syscall.EPOLL_CTL_MOD
-	}
-	event := syscall.EpollEvent{
-		Events: syscall.EPOLLIN | syscall.EPOLLONESHOT,
-		Fd:     int32(uint32(r.last)), Pad: int32(uint32(r.last >> 32)),
-	}
-	var refused error
-	poll := r.poll
-	err := c.raw.Control(func(fd uintptr) { refused = syscall.EpollCtl(poll.fd, op, int(fd), &event) })
-	if err != nil || refused != nil {
+	if !r.poll.watch(c, r.last) {
 		return false
 	}
-	// Whatever is reported meanwhile waits for the lock.
-	c.polled, c.onWake = r.poll, wake
+	c.polled, c.restedAt = r.poll, Now()
 	c.place.Store(r.last)
 	r.conns[r.last] = c
 	return true
 }
 
-// take ends a rest and returns what is to be called; nil if c does not rest.
-func (r *rests) take(c *Conn) func() {
+// watch asks for one report, at the place, when c can be read.
+func (p *poll) watch(c *Conn, place uint64) bool {
+	p.op = syscall.EPOLL_CTL_ADD
+	if c.polled == p {
+		p.op = syscall.EPOLL_CTL_MOD
+	}
+	p.event = syscall.EpollEvent{
+		Events: syscall.EPOLLIN | syscall.EPOLLONESHOT,
+		Fd:     int32(uint32(place)), Pad: int32(uint32(place >> 32)),
+	}
+	return c.raw.Control(p.control) == nil && p.refused == nil
+}
+
+// take ends a rest, and reports whether c did rest.
+func (r *rests) take(c *Conn) bool {
 	if c.place.Load() == 0 {
-		return nil
+		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.takeAt(c.place.Load())
+	return r.takeAt(c.place.Load()) != nil
 }
 
-// takeAt is called under mu.
-func (r *rests) takeAt(place uint64) func() {
+// takeAt ends the rest of a place; nil: there is none. It is called under mu.
+func (r *rests) takeAt(place uint64) *Conn {
 	c := r.conns[place]
-	if c == nil {
-		return nil
+	if c != nil {
+		delete(r.conns, place)
+		c.place.Store(0)
+		c.slow = Now()-c.restedAt >= longRest
 	}
-	delete(r.conns, place)
-	c.place.Store(0)
-	wake := c.onWake
-	c.onWake = nil
-	return wake
+	return c
 }
 
 // begin makes the epoll instance. It is called under mu.
@@ -92,7 +100,8 @@ func (r *rests) begin() bool {
 		syscall.Close(fd)
 		return false
 	}
-	p := &poll{os.NewFile(uintptr(fd), "epoll"), fd}
+	p := &poll{file: os.NewFile(uintptr(fd), "epoll"), fd: fd}
+	p.control = func(fd uintptr) { p.refused = syscall.EpollCtl(p.fd, p.op, int(fd), &p.event) }
 	raw, err := p.file.SyscallConn()
 	if err != nil {
 		p.file.Close()
@@ -111,19 +120,30 @@ func (r *rests) begin() bool {
 func (r *rests) wakeReady(p *poll) {
 	var events [128]syscall.EpollEvent
 	for {
-		n, err := syscall.EpollWait(p.fd, events[:], 0)
-		for _, e := range events[:max(n, 0)] {
+		n, err := p.ready(events[:])
+		for _, e := range events[:n] {
 			r.mu.Lock()
-			wake := r.takeAt(uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32)
+			c := r.takeAt(uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32)
 			r.mu.Unlock()
-			if wake != nil {
-				go wake()
+			if c != nil {
+				go c.onWake()
 			}
 		}
 		if err != syscall.EINTR && n < len(events) {
 			return
 		}
 	}
+}
+
+// ready returns what is ready now. It never blocks, so the scheduler need not be
+// told: that would let it take this for a call that may, and go on in another
+// thread.
+func (p *poll) ready(events []syscall.EpollEvent) (int, error) {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }
 
 // end ends the goroutine, unless a connection rests.

@@ -13,6 +13,6 @@ type (
 	poll  struct{}
 )
 
-func (rests) add(*Conn, func()) bool { return false }
-func (rests) take(*Conn) func()      { return nil }
-func (rests) end()                   {}
+func (rests) add(*Conn) bool  { return false }
+func (rests) take(*Conn) bool { return false }
+func (rests) end()            {}

@@ -25,7 +25,7 @@ func (r *rester) run() {
 	err := repeat(r.c, &r.b)
 	for err == ErrResting {
 		r.rests.Add(1)
-		if r.c.Rest(r.run) {
+		if r.c.Rest() {
 			return
 		}
 		err = repeat(r.c, &r.b)
@@ -35,11 +35,8 @@ func (r *rester) run() {
 }
 
 func newRester(t testing.TB, p pair) *rester {
-	if !canRest {
-		t.Skip("no waiting without a goroutine here")
-	}
 	r := &rester{pair: p, done: make(chan error, 1)}
-	p.c.MayRest()
+	p.c.MayRest(r.run)
 	go r.run()
 	return r
 }
@@ -50,6 +47,39 @@ func (r *rester) awaitRest(t testing.TB) {
 	await(t, "the rest", func() bool {
 		r.c.shard.rescue()
 		return r.c.Resting()
+	})
+}
+
+// age makes a rest one that has lasted for so long.
+func (r *rester) age(d int64) {
+	resting.mu.Lock()
+	defer resting.mu.Unlock()
+	r.c.restedAt = Now() - d
+}
+
+// After a long rest another follows as soon as all is handled, after a short one
+// the connection waits.
+func TestTheNextRestFollowsALongOne(t *testing.T) {
+	onEach(t, func(t *testing.T, p pair) {
+		r := newRester(t, p)
+		r.awaitRest(t)
+		for range 3 {
+			before := r.rests.Load()
+			r.age(longRest)
+			p.say(t, "hello")
+			p.hear(t, "hello")
+			await(t, "the next rest", func() bool { return r.rests.Load() > before && p.c.Resting() })
+		}
+		before := r.rests.Load()
+		r.age(0)
+		p.say(t, "hello")
+		p.hear(t, "hello")
+		await(t, "a wait", func() bool { return p.c.blind.Load() != seeing || p.c.Resting() })
+		if r.rests.Load() != before {
+			t.Error("it rests after a short rest")
+		}
+		p.peer.Close()
+		soon(t, "the end", r.done)
 	})
 }
 
@@ -114,13 +144,15 @@ func TestNobodyRestsWhoseReadsFail(t *testing.T) {
 	} {
 		p := tcpPair(t)
 		act(p.c)
-		if p.c.Rest(func() { t.Error("woken") }) || p.c.Resting() {
+		p.c.MayRest(func() { t.Error("woken") })
+		if p.c.Rest() || p.c.Resting() {
 			t.Errorf("%s: the connection rests", name)
 		}
 	}
 	p := tcpPair(t)
 	p.c.Close()
-	if p.c.Rest(func() { t.Error("woken") }) {
+	p.c.MayRest(func() { t.Error("woken") })
+	if p.c.Rest() {
 		t.Error("a closed connection rests")
 	}
 }
@@ -163,6 +195,9 @@ func TestNothingIsLostWhileGoingToRest(t *testing.T) {
 		for i := range rounds {
 			for range i % 97 { // at another moment each time
 				runtime.Gosched()
+			}
+			if i%3 == 0 {
+				r.age(longRest)
 			}
 			p.say(t, "hello")
 			p.hear(t, "hello")
