@@ -28,7 +28,7 @@ func (x *exchange) beginTrial() {
 // client's.
 func (x *exchange) trialRequest() trial.Request {
 	r := trial.Request{
-		Session: x.dec.Session, Epoch: x.dec.Epoch, Begins: x.dec.Pin == routing.PinMake,
+		Session: x.dec.Session, Epoch: x.dec.Epoch, Begins: x.dec.Pin == routing.PinMake && !x.dec.Followed,
 		Start: x.in.Now, Connection: x.peer.shard,
 	}
 	if r.Session != 0 {

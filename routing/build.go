@@ -50,6 +50,9 @@ func Build(cfg Config) (*Snapshot, error) {
 		}
 		s.places[svc.Name] = place(i + 1)
 	}
+	for i := range cfg.Services {
+		s.Service(cfg.Services[i].Name).joinSet(&p, cfg.Services[i].Set, s.places)
+	}
 	checkPinNames(&p, s.services)
 	s.routes = buildRoutes(&p, cfg.Routes, s.places)
 	p.errs = append(p.errs, conflicts(cfg.Routes, cfg.Services)...)
@@ -78,6 +81,7 @@ func (s *Snapshot) With(revision uint64, services ...ServiceConfig) (*Snapshot, 
 		}
 		svc, old := buildService(&p, cfg), s.at(at)
 		repinned = repinned || svc.Pin.By != old.Pin.By || svc.Pin.Name != old.Pin.Name
+		svc.joinSet(&p, cfg.Set, s.places)
 		next.services[at-1] = svc
 		ruleConflicts(&p, cfg)
 	}

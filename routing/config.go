@@ -54,6 +54,8 @@ type ServiceConfig struct {
 	// forgotten at once: each request goes where the hash of its key says.
 	Pins   *PinTable
 	Expose bool // tell clients the version and the reason
+	// Set makes the service one of a release set; nil: it is in none.
+	Set *SetConfig
 	// Shield has the baseline answer what candidates fail; nil: nobody does.
 	Shield *ShieldConfig
 	// AssetPaths are prefixes, as in Route, below which a 404 is looked for on

@@ -21,24 +21,29 @@ func (s *Snapshot) decide(req *Request, d *Decision, t *trace) {
 		return
 	}
 	if !d.Service.rule(req, d, t) {
-		d.Service.pinOrSplit(req, d, t)
+		s.pinOrSplit(req, d, t)
 	}
 	d.failover(req, t)
 }
 
 // pinOrSplit answers with the session's pin if it holds, else by weight.
-func (svc *Service) pinOrSplit(req *Request, d *Decision, t *trace) {
+func (s *Snapshot) pinOrSplit(req *Request, d *Decision, t *trace) {
+	svc := d.Service
 	ses := svc.session(req)
-	if ses.state == pinHolding {
+	var l leaning
+	switch {
+	case svc.set != nil:
+		l = s.pinOrSplitSet(req, &ses, d)
+	case ses.state == pinHolding:
 		d.Reason = Pin
 		d.hold(&ses)
-	} else {
+	default:
 		d.Reason = Split
 		d.place(req, &ses, &svc.split)
 	}
 	if t != nil {
-		t.pin(svc, &ses, req.Now)
-		t.split(svc, d)
+		t.pin(d, &ses, req.Now)
+		t.split(svc, d, &l)
 	}
 }
 
@@ -59,6 +64,7 @@ func (d *Decision) failover(req *Request, t *trace) {
 	if d.Pin == PinMake {
 		d.FailedSession = d.Session
 		d.Pin, d.Session, d.Epoch, d.Key, d.MovedFrom, d.Voided = NoPin, 0, 0, PinKey{}, nil, nil
+		d.Followed = false
 	}
 	if t != nil {
 		t.failover(d)

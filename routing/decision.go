@@ -29,6 +29,10 @@ type Decision struct {
 	Epoch   uint64 // in which that pin was made
 	Key     PinKey // of the application's key, where Pin is to be remembered
 
+	// Followed says that a release set has given the session its version, since it is
+	// on a side in another service. It was not drawn to it here.
+	Followed bool
+
 	// Overrides are the verified overrides as they go on upstream: the text of
 	// an RFC 9651 dictionary, "" if none.
 	Overrides string

@@ -87,8 +87,8 @@ func (r *Rule) way(d *Decision) string {
 	return " by its own split of the key"
 }
 
-func (t *trace) pin(svc *Service, ses *session, now int64) {
-	why := ""
+func (t *trace) pin(d *Decision, ses *session, now int64) {
+	svc, why := d.Service, ""
 	switch ses.state {
 	case pinAbsent:
 		why = "the request carries no pin"
@@ -108,6 +108,10 @@ func (t *trace) pin(svc *Service, ses *session, now int64) {
 	case pinVoided:
 		why = fmt.Sprintf("the pin to %s of epoch %d is void: only epochs from %d on count", ses.version.Name, ses.epoch, ses.version.LeastEpoch)
 	case pinHolding:
+		if d.Reason != Pin {
+			why = fmt.Sprintf("the session is pinned to %s, and on the other side of release set %s", ses.version.Name, svc.set.name)
+			break
+		}
 		t.add("pin", taken, "the session is pinned to %s since epoch %d%s", ses.version.Name, ses.epoch, ses.version.drainingNote(now))
 		return
 	}
@@ -125,12 +129,21 @@ func (v *Version) drainingNote(now int64) string {
 	return ", which is draining until " + time.Unix(0, v.DrainUntil).UTC().Format(time.RFC3339)
 }
 
-func (t *trace) split(svc *Service, d *Decision) {
+func (t *trace) split(svc *Service, d *Decision, l *leaning) {
 	switch {
 	case d.Reason != Split:
 		return
 	case d.Version == nil:
 		t.add("split", failed, "%s has no live version: every weight is 0", svc.Name)
+		return
+	}
+	switch set := svc.set; {
+	case d.Followed:
+		t.add("split", taken, "the session's pin in %s puts it on the side of %s in release set %s", l.by.name, d.Version.Name, set.name)
+		return
+	case set != nil && !set.over:
+		t.add("split", taken, "one draw for release set %s, with %s, gives %s (candidates: %d of %d)",
+			set.name, strings.Join(set.memberNames(), ", "), d.Version.Name, set.share, wholeShare)
 		return
 	}
 	t.add("split", taken, "the split by weight gives %s (%d of %d)", d.Version.Name, svc.split.weightOf(d.Version), svc.split.total)

@@ -72,6 +72,7 @@ func drawConfig(t *rapid.T) Config {
 	cfg := Config{Keys: []Key{testKey}, Services: []ServiceConfig{drawService(t, "web", 0), drawService(t, "api", 10)}}
 	host := rapid.SampledFrom([]string{"web.test", "*.test", "*.web.test", "api.test"})
 	path := rapid.SampledFrom([]string{"/", "/a", "/a/b", "/ab"})
+	drawSet(t, &cfg)
 	for range rapid.IntRange(0, 5).Draw(t, "routes") {
 		cfg.Routes = append(cfg.Routes, Route{
 			Hosts:   rapid.SliceOfN(host, 0, 2).Draw(t, "hosts"),
@@ -81,6 +82,26 @@ func drawConfig(t *rapid.T) Config {
 	}
 	cfg.Routes = append(cfg.Routes, Route{Hosts: []string{"last.test"}, Service: "web"})
 	return cfg
+}
+
+// drawSet makes the services a release set, half of the times.
+func drawSet(t *rapid.T, cfg *Config) {
+	if rapid.Bool().Draw(t, "none") {
+		return
+	}
+	set := SetConfig{Name: "shop", Share: rapid.SampledFrom([]int{0, 100, 5000, 10_000}).Draw(t, "share"), Over: rapid.Bool().Draw(t, "over")}
+	for i := range cfg.Services {
+		svc := &cfg.Services[i]
+		version := rapid.SampledFrom(svc.Versions)
+		set.Members = append(set.Members, SetMember{
+			Service: svc.Name, Candidate: version.Draw(t, "candidate").Name, Baseline: version.Draw(t, "baseline").Name,
+			Since: rapid.Uint64Range(0, 5).Draw(t, "since"),
+		})
+		svc.Salt = "r1"
+	}
+	for i := range cfg.Services {
+		cfg.Services[i].Set = &set
+	}
 }
 
 func drawRequest(t *rapid.T) *Request {

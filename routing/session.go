@@ -136,9 +136,15 @@ func (d *Decision) place(req *Request, ses *session, sp *split) bool {
 	if v == nil {
 		return false
 	}
+	d.pin(req, ses, v)
+	return true
+}
+
+// pin pins a session to a version, if it can be pinned.
+func (d *Decision) pin(req *Request, ses *session, v *Version) {
 	d.Version = v
 	if by := d.Service.Pin.By; by == PinNone || by != PinCookie && !ses.keyed {
-		return true // no session to pin
+		return
 	}
 	d.Pin, d.Epoch, d.Key = PinMake, d.Service.Epoch, ses.key
 	d.Session = ses.id
@@ -151,7 +157,6 @@ func (d *Decision) place(req *Request, ses *session, sp *split) bool {
 	if ses.state == pinVoided {
 		d.Voided = ses.version
 	}
-	return true
 }
 
 // choose picks a version of a split for a session. One whose cookie no longer

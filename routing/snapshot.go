@@ -48,6 +48,7 @@ type Service struct {
 	Rules    []*Rule    // in order
 
 	split split // of the live versions
+	set   *set  // nil: the service is in no release set
 	// See instead.go.
 	shieldStatuses []int
 	assets         []string   // prefixes, without trailing slash

@@ -66,7 +66,11 @@ func slowly(cfg Config, req *Request) verdict {
 		return w.out
 	}
 	if !w.rules() {
-		w.session("", nil)
+		if w.svc.Set != nil {
+			w.sessionOfSet()
+		} else {
+			w.session("", nil)
+		}
 	}
 	w.failover()
 	return w.out

@@ -18,18 +18,18 @@ type sources struct {
 }
 
 // changes returns the services in which the state differs, or that have another
-// rollout under way, by their names in order, and false where the table must be
+// trial or release set, by their names in order, and false where the table must be
 // built whole: it has another file, or the state has other services.
 func (s *sources) changes(next sources) (names []string, ok bool) {
 	if s.file != next.file || len(s.state.Services) != len(next.state.Services) {
 		return nil, false
 	}
-	before, after := legs(s.state), legs(next.state)
+	regrouped := s.regrouped(next)
 	for name, svc := range next.state.Services {
 		switch old := s.state.Services[name]; {
 		case old == nil:
 			return nil, false
-		case (old != svc || before[name] != after[name]) && next.file.Services[name] != nil:
+		case (old != svc || regrouped[name]) && next.file.Services[name] != nil:
 			names = append(names, name)
 		}
 	}
@@ -88,7 +88,7 @@ func (f *fleet) part(before *proxy.Table, from sources, names []string) (*proxy.
 func (f *fleet) compile(from sources, names []string) ([]routing.ServiceConfig, map[int]proxy.Target, error) {
 	services := make([]routing.ServiceConfig, 0, len(names))
 	targets := make(map[int]proxy.Target, 2*len(names))
-	trials := legs(from.state)
+	trials, sets := legs(from.state), sets(from.file, from.state)
 	for _, name := range names {
 		declared, svc := from.file.Services[name], from.state.Services[name]
 		service := serviceConfig(name, declared, svc)
@@ -96,6 +96,7 @@ func (f *fleet) compile(from sources, names []string) ([]routing.ServiceConfig, 
 		rates := f.serviceRates(name, declared)
 		f.trialOf(name, trials[name], declared, svc)
 		shieldBy(&service, trials[name].baseline)
+		service.Set = sets[name].config(from.state)
 		for i := range service.Versions {
 			v := svc.Versions[service.Versions[i].Name]
 			m, err := f.member(name, declared, v)
