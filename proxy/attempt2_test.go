@@ -359,3 +359,17 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+// TestAnHTTP2EndpointHearsOfAMove, and of the shape that its version writes.
+func TestAnHTTP2EndpointHearsOfAMove(t *testing.T) {
+	endpoint := backend2(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s", r.Header.Get("Sluice-Session-Moved"), r.Header.Get("Sluice-Shape"))
+	})
+	r := newRig(t, map[string]string{"v1": endpoint, "v2": endpoint}, speaksHTTP2, func(r *rig) {
+		weights(map[string]int{"v2": 1})(r)
+		r.service.Versions[0].Writes, r.service.Versions[1].Writes = "11", "12"
+	})
+	if _, got := r.get(client(t), "/", "Cookie", "sluice_web=1.94f1492df24517ec.v1"); got != "from=v1;shape=11 12" {
+		t.Errorf("it heard %q", got)
+	}
+}

@@ -138,6 +138,29 @@ func TestMovedSessions(t *testing.T) {
 	checkFields(t, m, "Sluice-Version", "v2", "Sluice-Session-Moved", "-")
 }
 
+// TestMovedSessionsByKey is TestMovedSessions where the application's key tells the
+// session, and the old version has no shape.
+func TestMovedSessionsByKey(t *testing.T) {
+	b := newRecorder(t, nil)
+	table := routing.NewPinTable(10)
+	r := newRig(t, map[string]string{"v1": b.addr, "v2": b.addr}, func(r *rig) {
+		weights(map[string]int{"v1": 1})(r)
+		r.service.Pin, r.service.Pins = routing.PinConfig{By: routing.PinHeader, Name: "X-Session"}, table
+		r.service.Versions[1].Writes = "12"
+	})
+	ask := func(version, moved string) {
+		t.Helper()
+		r.exchangeRaw(get("/", "X-Session: a", closing))
+		checkFields(t, b.one(), "Sluice-Version", version, "Sluice-Session-Moved", moved)
+	}
+	ask("v1", "-")
+	weights(map[string]int{"v2": 1})(r)
+	r.service.Epoch = 2
+	r.srv.Swap(r.table())
+	ask("v2", "from=v1")
+	ask("v2", "-")
+}
+
 // testKey signs the override tokens of these tests.
 var testKey = routing.Key{ID: "k1", Secret: bytes.Repeat([]byte("s"), routing.MinSecret)}
 

@@ -142,7 +142,7 @@ func (x *exchange) appendClientFields(dst []byte) []byte {
 // ownField reports whether a Sluice-* field says what this proxy decides anew
 // for every request, so that not even a trusted peer's is passed on.
 func ownField(name string) bool {
-	for _, own := range [...]string{"sluice-version", "sluice-shape", "sluice-rule", "sluice-override", "sluice-token"} {
+	for _, own := range [...]string{"sluice-version", "sluice-shape", "sluice-rule", "sluice-override", "sluice-token", "sluice-session-moved"} {
 		if head.EqualFold(name, own) {
 			return true
 		}
@@ -204,11 +204,7 @@ func (x *exchange) appendDecision(dst []byte) []byte {
 		dst = h1.AppendField(dst, "Sluice-Rule", d.Rule.Name)
 	}
 	if from := d.MovedFrom; from != nil && from.Writes != d.Version.Writes {
-		dst = append(dst, "Sluice-Session-Moved: from="...)
-		dst = append(dst, from.Name...)
-		dst = append(dst, ";shape="...)
-		dst = append(dst, from.Writes...)
-		dst = append(dst, h1.CRLF...)
+		dst = appendMoved(dst, from)
 	}
 	if d.Overrides != "" {
 		dst = h1.AppendField(dst, "Sluice-Override", d.Overrides)
@@ -221,6 +217,18 @@ func (x *exchange) appendDecision(dst []byte) []byte {
 		dst = x.appendRequestID(dst)
 	}
 	return dst
+}
+
+// appendMoved tells of the version that a session comes from, whose shape is
+// another; "" is left out: that version has declared none.
+func appendMoved(dst []byte, from *routing.Version) []byte {
+	dst = append(dst, "Sluice-Session-Moved: from="...)
+	dst = append(dst, from.Name...)
+	if from.Writes != "" {
+		dst = append(dst, ";shape="...)
+		dst = append(dst, from.Writes...)
+	}
+	return append(dst, h1.CRLF...)
 }
 
 // appendRequestID writes a random X-Request-Id of 128 bits, the same for every
