@@ -488,3 +488,61 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("epoch %d at revision %d: a command was lost or done twice", s.Services["web"].Epoch, s.Revision)
 	}
 }
+
+// TestRolloutRollsBackWithoutTheStore in all its services, and is rolling back
+// until the store has it.
+func TestRolloutRollsBackWithoutTheStore(t *testing.T) {
+	w := begin(t)
+	endpoint := Spec{Endpoints: []string{"a:9"}}
+	w.ok(Declare{Services: map[string]DeclaredService{
+		"web": {Versions: map[string]DeclaredVersion{"v1": {Spec: endpoint, Weight: 100}, "v2": {Spec: endpoint}, "v3": {Spec: endpoint}}},
+		"api": {Versions: map[string]DeclaredVersion{"v7": {Spec: endpoint, Weight: 1}}},
+	}})
+	policy := Policy{Name: "p", Stages: []Stage{{Kind: StageShift, Share: 500}, {Kind: StageBake}}}
+	w.ok(StartRollout{Policy: policy, Legs: []StartLeg{{"web", "v9", &endpoint}, {"api", "v9", &endpoint}}})
+	id := w.keep.State().RolloutOf("web", "v9").ID
+	w.ok(MoveRollout{ID: id, To: PhaseShifting})
+	rollback := Rollback{Service: "api", Rollout: id, Evidence: []Evidence{{Service: "api"}}}
+
+	w.store.set(func(f *faulty) { f.err = syscall.ENOSPC })
+	w.fails(SteerRollout{ID: id, Action: ActionAbort}, ErrStore)
+	r, err := w.keep.Do(t.Context(), rollback, Meta{By: "judge", Why: "harm"})
+	if err != nil || r.Durable || len(r.Events) != 2 || r.Events[0].Rollout != id {
+		t.Fatalf("durable %v, events %+v, error %v", r.Durable, r.Events, err)
+	}
+	phase := func(want Phase) {
+		t.Helper()
+		s := w.keep.State()
+		if got := s.Rollouts[id]; got.Phase != want || s.Services["api"].Weights()["v9"]+s.Services["web"].Weights()["v9"] > 0 {
+			t.Fatalf("%s, want %s; %v and %v", got.Phase, want, s.Services["api"].Weights(), s.Services["web"].Weights())
+		}
+	}
+	phase(PhaseRollingBack)
+	w.fails(rollback, ErrConflict)
+	w.store.set(func(f *faulty) { f.err = nil })
+	w.ok(VoidPins{Service: "web", Version: "v3"}) // brings it to the store first
+	phase(PhaseRolledBack)
+	if m := w.keep.State().Rollouts[id].Moves; len(m) != 2 || m[1].By != "judge" || len(m[1].Evidence) != 1 || m[1].From != PhaseShifting {
+		t.Errorf("%+v", m)
+	}
+}
+
+// TestRolloutsRollbackThatCameThrough after its caller had given up is not made
+// twice.
+func TestRolloutsRollbackThatCameThrough(t *testing.T) {
+	w := begin(t)
+	endpoint := Spec{Endpoints: []string{"a:9"}}
+	w.ok(StartRollout{Policy: Policy{Name: "p", Stages: []Stage{{Kind: StageBake}}}, Legs: []StartLeg{{"web", "v9", &endpoint}}})
+	id := w.keep.State().RolloutOf("web", "v9").ID
+	w.ok(MoveRollout{ID: id, To: PhaseBaking})
+	w.store.set(func(f *faulty) { f.after = syscall.EIO })
+	if _, err := w.keep.Do(t.Context(), Rollback{Service: "web"}, Meta{By: "anna"}); err != nil {
+		t.Fatal(err)
+	}
+	w.store.set(func(f *faulty) { f.after = nil })
+	w.ok(VoidPins{Service: "web", Version: "v3"})
+	s := w.stored("v2=100")
+	if r := s.Rollouts[id]; r.Phase != PhaseRolledBack || len(r.Moves) != 2 {
+		t.Errorf("%+v", r)
+	}
+}

@@ -18,6 +18,7 @@ import (
 func Run(t *testing.T, open func(t *testing.T) state.Store) {
 	t.Run("empty", func(t *testing.T) { empty(t, open(t)) })
 	t.Run("commit and load", func(t *testing.T) { commitAndLoad(t, open(t)) })
+	t.Run("rollouts", func(t *testing.T) { rollouts(t, open(t)) })
 	t.Run("conflict", func(t *testing.T) { conflict(t, open(t)) })
 	t.Run("one of many wins", func(t *testing.T) { race(t, open(t)) })
 	t.Run("watch", func(t *testing.T) { watch(t, open(t)) })
