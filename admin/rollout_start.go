@@ -20,7 +20,7 @@ const MaxWait = 24 * time.Hour
 // ChangeInput is.
 type WaitInput struct {
 	Wait   string `query:"wait" doc:"Stay until the rollout is over, for so long at most: a duration such as 30m. The answer is its progress, a line for each transition; with Accept: application/json, the rollout as it is at the end" example:"30m"`
-	Accept string `header:"Accept"`
+	Accept string `header:"Accept" hidden:"true"`
 	Reason string `header:"Sluice-Reason" doc:"Why, for the audit; the body's reason goes before it"`
 }
 
