@@ -33,6 +33,7 @@ type collector struct {
 	edge edgeDescs
 	tls  tlsDescs
 	seen observedDescs
+	roll rolloutDescs
 }
 
 // Collector returns the registry's metrics for Prometheus. A version that
@@ -86,6 +87,7 @@ func Collector(r *Registry) prometheus.Collector {
 		edge:            newEdgeDescs(desc),
 		tls:             newTLSDescs(desc),
 		seen:            newObservedDescs(desc),
+		roll:            newRolloutDescs(desc),
 	}
 }
 
@@ -102,7 +104,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
-	for _, d := range slices.Concat(c.edge.all(), c.tls.all(), c.seen.all()) {
+	for _, d := range slices.Concat(c.edge.all(), c.tls.all(), c.seen.all(), c.roll.all()) {
 		ch <- d
 	}
 }
@@ -138,6 +140,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.sendProcess(ch)
 	c.tls.send(ch, c.registry)
 	c.seen.send(ch, &c.registry.process.observed)
+	c.roll.send(ch, c.registry)
 }
 
 // describeVersion sends what the desired state says of a version.

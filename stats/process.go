@@ -19,6 +19,7 @@ type process struct {
 	tableRevision   atomic.Uint64
 	tls             tlsCounts
 	observed        observed
+	rollouts        rolloutCounts
 }
 
 const maxStatus = 599

@@ -57,6 +57,9 @@ type Options struct {
 	// Certificates returns the certificates in force, each listener and name
 	// once. Nil means that there are none.
 	Certificates func() []Certificate
+	// Rollouts returns the rollouts under way, each service once. Nil means that
+	// there are none.
+	Rollouts func() []Rollout
 }
 
 // Description is what is known of a version besides what is counted.

@@ -56,6 +56,8 @@ type Options struct {
 	Probe func(ctx context.Context, service, version string, stage state.Stage) error
 	// Tell gives a transition to the hooks. It returns at once.
 	Tell func(hook.Transition, []state.Hook)
+	// Lost is told how many events did not fit into a trial.
+	Lost func(events int64)
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Ticks returns a channel that ticks about so often, and what ends it; nil: a
@@ -79,6 +81,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Tell == nil {
 		o.Tell = func(hook.Transition, []state.Hook) {}
+	}
+	if o.Lost == nil {
+		o.Lost = func(int64) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -145,7 +150,9 @@ func poke(ch chan struct{}) {
 func (d *Driver) supervise() {
 	for {
 		s := d.opts.Control.State()
-		d.tell(s)
+		if !d.pausing() { // else the successor tells
+			d.tell(s)
+		}
 		d.follow(s)
 		select {
 		case <-d.moved:
@@ -246,6 +253,12 @@ func (d *Driver) runner(id string) *runner {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.runners[id]
+}
+
+func (d *Driver) pausing() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ctx.Err() != nil
 }
 
 // Pause ends all moves and brings the evidence into the store, so that another

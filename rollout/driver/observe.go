@@ -49,7 +49,11 @@ func (r *runner) observeLeg(s state.State, ro *state.Rollout, of state.Leg, now 
 			l = newLeg(of, ro.Policy.Guards, now)
 			r.legs[of.Service] = l
 		}
-		l.take(t.Drain(now), now)
+		inc := t.Drain(now)
+		l.take(inc, now)
+		if inc.Lost > 0 {
+			r.d.opts.Lost(inc.Lost)
+		}
 	}
 	if l == nil {
 		return seen
