@@ -14,8 +14,8 @@ type RenewCohorts struct{}
 // Kind returns "renew_cohorts".
 func (RenewCohorts) Kind() string { return "renew_cohorts" }
 
-// Counts returns the epoch from which on the sessions of both versions count;
-// 0: none do.
+// Counts returns the epoch from which on the sessions of both versions are
+// compared; 0: none are yet.
 func (l *Leg) Counts() uint64 { return max(l.Since, l.Cohort) }
 
 func (RenewCohorts) plan(s State) ([]edit, error) {

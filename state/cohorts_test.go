@@ -48,3 +48,25 @@ func TestRenewCohorts(t *testing.T) {
 	s.weights(map[string]int{"v1": 100})
 	s.nothing(RenewCohorts{})
 }
+
+// TestAShiftBeginsACohort, and no other transition does.
+func TestAShiftBeginsACohort(t *testing.T) {
+	s := start(t, shop())
+	s.ok(startWeb("v2"))
+	s.move(PhaseProbing, 0)
+	for _, step := range []struct {
+		to     Phase
+		stage  int
+		shifts bool
+	}{{PhaseShifting, 1, true}, {PhasePaused, 1, false}, {PhaseShifting, 1, false}, {PhaseShifting, 2, true}, {PhaseBaking, 3, false}} {
+		before := s.rollout().Legs[0]
+		s.move(step.to, step.stage)
+		l := s.rollout().Legs[0]
+		if began := l.Counts() != before.Counts(); began != step.shifts || began && l.Counts() != s.svc().Epoch {
+			t.Errorf("%s: from %+v to %+v at epoch %d", step.to, before, l, s.svc().Epoch)
+		}
+		if before.Since > 0 && l.Since != before.Since {
+			t.Errorf("%s: the way back has moved: %+v", step.to, l)
+		}
+	}
+}

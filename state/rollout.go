@@ -55,11 +55,13 @@ type Leg struct {
 	Baseline string `json:"baseline,omitempty"`
 	// Before are the weights to which a rollback returns.
 	Before map[string]int `json:"before,omitempty"`
-	// Since is the epoch of the first shift: the cohort's sessions are pinned in
-	// it or later. 0: the candidate has had no session yet.
+	// Since is the epoch of the first shift. 0: the candidate has had no session
+	// yet.
 	Since uint64 `json:"since,omitempty"`
-	// Cohort is a later epoch from which they count since a process started anew;
-	// 0: it did not. See Counts.
+	// Cohort is the epoch of the newest shift, or of the start of a process after
+	// it: only sessions pinned in it or later are compared. Those of before, whose
+	// shares were others, would fail at other ages in the one version than in the
+	// other (package judge).
 	Cohort uint64 `json:"cohort,omitempty"`
 }
 

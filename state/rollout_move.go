@@ -157,6 +157,9 @@ func (s State) shift(r *Rollout, meta Meta) ([]edit, error) {
 	for i, leg := range r.Legs {
 		svc := s.Services[leg.Service]
 		next := svc.shifted(leg, share, f, r)
+		if next.Epoch != svc.Epoch {
+			r.Legs[i].Cohort = next.Epoch
+		}
 		edits[i].next, edits[i].force, edits[i].detail = next, r.Force, r.told()
 		if next != svc {
 			edits[i].detail += ": " + svc.flipDetail(next, f)
