@@ -12,31 +12,14 @@ import (
 	"sluice/state"
 )
 
-// judged tells how rollouts do; a driver is one.
-type judged interface {
-	Evidence(id string) []state.Evidence
-	// Trouble says why a rollout does not do what it is due to do; "": it does.
-	Trouble(id string) string
-}
-
 // rollouts tells the admin API what rollouts need and show beside the state.
 type rollouts struct{ s *Server }
 
 // Evidence implements admin.Rollouts.
-func (r rollouts) Evidence(id string) []state.Evidence {
-	if r.s.judged == nil {
-		return nil
-	}
-	return r.s.judged.Evidence(id)
-}
+func (r rollouts) Evidence(id string) []state.Evidence { return r.s.driver.Evidence(id) }
 
 // Trouble implements admin.Rollouts.
-func (r rollouts) Trouble(id string) string {
-	if r.s.judged == nil {
-		return "this process moves no rollouts"
-	}
-	return r.s.judged.Trouble(id)
-}
+func (r rollouts) Trouble(id string) string { return r.s.driver.Trouble(id) }
 
 // Policy implements admin.Rollouts.
 func (r rollouts) Policy(name string, services []string) (state.Policy, error) {

@@ -26,6 +26,8 @@ import (
 	"sluice/handover"
 	"sluice/proxy"
 	"sluice/proxy/accesslog"
+	"sluice/rollout/driver"
+	"sluice/rollout/hook"
 	"sluice/routing"
 	"sluice/state"
 	"sluice/state/bolt"
@@ -63,7 +65,8 @@ type Server struct {
 	certs  *certs.Keeper
 	proxy  *proxy.Server
 	admin  *admin.Server
-	judged judged // nil: nobody moves rollouts here
+	driver *driver.Driver // of the rollouts
+	hooks  *hook.Sender   // to whom their transitions are told
 	// accessLog is nil where requests are not logged.
 	accessLog *accesslog.Sink
 	tracing   *tracing.Exporter // nil: no request is traced
@@ -142,7 +145,8 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	if s.keeper, err = state.NewKeeper(ctx, s.store, state.KeeperOptions{Log: s.log, Now: s.now, Facts: s.facts}); err != nil {
 		return err
 	}
-	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe, Certificates: s.expiries})
+	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe, Certificates: s.expiries, Rollouts: s.rolloutsUnderWay})
+	s.newDriver()
 	s.certs = certs.NewKeeper(certs.Options{Log: s.log, Failed: s.stats.CertificateReloadFailed})
 	s.fleet = newFleet(s.log, s.stats, s.endpointChanged)
 	access, err := s.openAccessLog(opt.AccessLog)
@@ -160,7 +164,7 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	if _, err = s.keeper.Do(ctx, declare(s.file), s.fileMeta()); err != nil {
 		return refusedFile(s.file, err)
 	}
-	return nil
+	return s.renewCohorts(ctx)
 }
 
 // begin makes the parts reachable: the table first, so that no request comes
@@ -181,6 +185,7 @@ func (s *Server) begin(version string) error {
 	if err = s.proxy.Listen(s.listeners); err != nil {
 		return err
 	}
+	s.driver.Start()
 	s.keepCertificates()
 	s.running.Go(func() {
 		if err := s.keeper.Run(s.keeping); err != nil {
@@ -222,6 +227,7 @@ func (s *Server) Failed() <-chan error { return s.failed }
 
 // abandon closes whatever is open.
 func (s *Server) abandon() {
+	s.stopDriver()
 	s.unfollow()
 	s.unkeep()
 	s.parted(s.predecessor.Load())

@@ -20,9 +20,10 @@ func (s *sluice) do(cmd state.Command) state.State {
 }
 
 // rollout begins a rollout of these versions, by service, that goes straight to a
-// share.
+// share and is moved, and counted, by the test alone.
 func (s *sluice) rollout(share int, versions map[string]string) *state.Rollout {
 	s.t.Helper()
+	s.driver.Pause()
 	start := state.StartRollout{Force: true, Policy: state.Policy{Name: "test", Stages: []state.Stage{
 		{Kind: state.StageShift, Share: share}, {Kind: state.StageBake}}}}
 	for service, version := range versions {

@@ -72,7 +72,9 @@ func (s *Server) freeze(ctx context.Context) ([]handover.Socket, error) {
 		return nil, errNotLendable
 	}
 	s.reloading.Lock()
+	s.driver.Pause() // its evidence is in the store then
 	if err := s.keeper.Pause(ctx); err != nil {
+		s.driver.Resume()
 		s.reloading.Unlock()
 		return nil, fmt.Errorf("the state can't be handed over: %w", err)
 	}
@@ -107,6 +109,7 @@ func (s *Server) resume() {
 	if err := s.keeper.Resume(s.keeping); err != nil && s.keeping.Err() == nil {
 		s.log.Error("the state can't be read again yet", zap.Error(err))
 	}
+	s.driver.Resume()
 }
 
 // reacquire tries to open the store until it can.
