@@ -18,6 +18,7 @@ type reference struct {
 const (
 	referenceMinutes = 10
 	minuteNanos      = 60e9
+	firstNanos       = 5e9
 	// leastReference is how many latencies a reference must have: fewer say
 	// nothing of a 99th percentile.
 	leastReference = 200
@@ -32,8 +33,11 @@ func (r *reference) begin(history *stats.Histogram, now int64) {
 	}
 }
 
-// due reports whether a minute has passed since the last mark.
-func (r *reference) due(now int64) bool { return now-r.marked >= minuteNanos }
+// due reports whether a minute has passed since the last mark. Where there is no
+// reference, as after a process began anew, a few seconds are enough.
+func (r *reference) due(now int64) bool {
+	return now-r.marked >= minuteNanos || r.now == nil && now-r.marked >= firstNanos
+}
 
 // mark takes in what the baseline's latencies sum up to since the trial began.
 // Where the last minutes have too few, the reference before stands.
