@@ -33,9 +33,9 @@
 // that are left are the better the older they are. After a change of weight from 1%
 // to 5% the candidate has a twentieth of the new sessions but a hundredth of the old
 // ones: with both in one cohort its share of first failures exceeds its share of
-// requests for as long as sessions last, and half of the healthy candidates are rolled
-// back (package simulate shows it). Whoever wants to go on counting the sessions of
-// earlier epochs gives each epoch its own events and its own s.
+// requests for as long as sessions last, and more than a third of the healthy
+// candidates are rolled back (package simulate shows it). Whoever wants to go on
+// counting the sessions of earlier epochs gives each epoch its own events and its own s.
 //
 // # What a change of weight means
 //
