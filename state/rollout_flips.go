@@ -11,7 +11,7 @@ import (
 func meetRollouts(s State, edits []edit, cmd Command, meta Meta) ([]edit, error) {
 	var follow []edit
 	switch cmd.(type) {
-	case SetWeights, Declare, RemoveVersion:
+	case SetWeights, Declare, PutVersion, RemoveVersion:
 		for _, r := range s.open() {
 			more, err := r.meet(s, edits, cmd, meta)
 			if err != nil {
@@ -30,8 +30,8 @@ func meetRollouts(s State, edits []edit, cmd Command, meta Meta) ([]edit, error)
 //   - While it shifts or bakes, weights are its own: they are refused. While it is
 //     paused they count, and end it.
 //   - Before that, it ends when its candidate gets weight by other means.
-//   - Versions that it needs stay. A file that drops the candidate before it has
-//     sessions ends the rollout.
+//   - Versions that it needs stay, with endpoints. A file that drops the candidate
+//     before it has sessions ends the rollout.
 func (r *Rollout) meet(s State, edits []edit, cmd Command, meta Meta) ([]edit, error) {
 	why := ""
 	for _, e := range edits {
@@ -69,8 +69,11 @@ func (l *Leg) lost(svc *Service) string {
 		return "all"
 	}
 	for _, name := range slices.Concat([]string{l.Candidate}, slices.Sorted(maps.Keys(l.Before))) {
-		if svc.Versions[name] == nil {
+		switch v := svc.Versions[name]; {
+		case v == nil:
 			return fmt.Sprintf("version %q", name)
+		case len(v.Spec.Endpoints) == 0:
+			return fmt.Sprintf("the endpoints of version %q", name)
 		}
 	}
 	return ""

@@ -364,6 +364,13 @@ func TestFlipsFromElsewhere(t *testing.T) {
 	s.ok(SetDrain{Service: "web", Version: "v1"}) // dark, and the way back
 	s.refused(Declare{Services: web(map[string]int{"v0": 0})}, ErrRefused, "version", `needs version "v1"`)
 	s.refused(Declare{}, ErrRefused, "services", "registered by the API")
+	bare := web(map[string]int{"v0": 0, "v1": 100})
+	bare["web"].Versions["v1"] = DeclaredVersion{Weight: 100}
+	s.refused(Declare{Services: bare}, ErrRefused, "version", `needs the endpoints of version "v1"`)
+	s.state = probing
+	s.refused(PutVersion{Service: "web", Version: "v2"}, ErrRefused, "version", `needs the endpoints of version "v2"`)
+	s.ok(PutVersion{Service: "web", Version: "v2", Spec: spec("elsewhere")})
+	s.phase(PhaseProbing)
 }
 
 func TestAFileDropsWhatARolloutWasToBring(t *testing.T) {
