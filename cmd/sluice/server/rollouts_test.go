@@ -142,3 +142,42 @@ func TestBadOf(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
+
+// Whatever policy the file takes, and every one that is built in, the state takes
+// too: nobody learns at a rollout that the policy was wrong.
+func TestPoliciesAreTaken(t *testing.T) {
+	data, err := configs.Example("edge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := parseFile(t, string(data))
+	extremes := parseFile(t, leastServices+`
+policies:
+  least: {stages: [{bake: {hold: 0s}}], guards: {alpha: 0.01%, ceiling: 0.0001%, objective: 100%, failures_in_a_row: 1000000}}
+  most:
+    stages:
+      - probe: {passes: 1000, every: 100ms, deadline: 720h}
+      - shift: {share: 0.01%, hold: 720h, deadline: 720h}
+      - shift: {share: 100%}
+    guards: {alpha: 20%, margins: {0.01%: 100, 100%: 1.1}, latency: 1000%, ceiling: 50%}
+    on_promote: {pins: "drain:720h"}
+    on_rollback: {pins: "drain:1s"}
+    hooks: [{command: [a], timeout: 100ms}, {url: "http://[::1]:80/a?b=c", timeout: 5m, on: [queued, rolling_back]}]
+`)
+	all := rollout.Policies()
+	for _, file := range []*configs.File{f, extremes} {
+		for name, p := range file.Policies {
+			all = append(all, policyOf(name, p))
+		}
+	}
+	st, _, err := state.Apply(state.State{}, declare(f), state.Meta{By: "file", At: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		start := state.StartRollout{Legs: []state.StartLeg{{Service: "web", Version: "v2"}}, Policy: p}
+		if _, _, err := state.Apply(st, start, state.Meta{By: "ci", At: time.Now()}); err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+		}
+	}
+}
