@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// MaxStageTime bounds the times of a stage.
+const MaxStageTime = 30 * 24 * time.Hour
+
 // Check returns an error that names the field at fault and what is wrong with
 // it, or nil.
 func (p Policy) Check() error {
