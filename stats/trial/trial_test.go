@@ -15,6 +15,8 @@ type clock struct{ now int64 }
 
 func (c *clock) time() time.Time { return time.Unix(0, c.now) }
 
+func (c *clock) pass(d time.Duration) { c.now += int64(d) }
+
 // newTrial returns a trial whose candidate has a share from epoch 5 on.
 func newTrial(share float64, change func(*Config)) (*Trial, *clock) {
 	c := &clock{start}
