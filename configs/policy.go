@@ -81,7 +81,8 @@ type Guards struct {
 	// 1.1 to 100. Default {5%: 4, 25%: 3, 50%: 2, 100%: 1.5}.
 	Margins map[Percent]float64 `yaml:"margins"`
 	// Latency is by how much the candidate may be slower and still count as
-	// equal: 0% to 1000%, default 0%.
+	// equal: 0% to 1000%, default 10%, since two sets of hosts are never quite
+	// alike.
 	Latency Fraction `yaml:"latency"`
 	// Ceiling is the part of bad sessions below which a candidate is good enough
 	// whatever the baseline does: above 0%, to 50%; default 0.1%.
@@ -117,7 +118,7 @@ func (p *Policy) setDefaults() {
 		OnInconclusive: InconclusiveHold, Queue: QueueSupersede,
 		OnPromote:  Handling{Pins: FlipPins{Mode: FlipDrain, For: 30 * time.Minute}, Streams: StreamsFinish},
 		OnRollback: Handling{Pins: FlipPins{Mode: FlipMove}, Streams: StreamsFinish},
-		Guards:     Guards{Alpha: 0.01, Ceiling: 0.001, Objective: 0.05, FailuresInARow: 20},
+		Guards:     Guards{Alpha: 0.01, Latency: 0.1, Ceiling: 0.001, Objective: 0.05, FailuresInARow: 20},
 	}
 }
 

@@ -91,7 +91,7 @@ type Guards struct {
 	// below that share counts. None: those of the judge.
 	Margins map[int]float64 `json:"margins,omitempty"`
 	// Latency is by how much the candidate may be slower and still count as
-	// equal, 0.1 for 10%; 0: not at all.
+	// equal; 0: 0.1, which is 10%; negative: not at all.
 	Latency float64 `json:"latency,omitempty"`
 	// Ceiling is the tolerated part of bad requests below which a candidate is
 	// good enough whatever the baseline does; 0: 0.001.

@@ -134,7 +134,7 @@ func (g Guards) fault() (field, message string) {
 		}
 	}
 	switch {
-	case within("alpha", g.Alpha, 1e-6, 0.5), within("latency", g.Latency, 0, 10), within("ceiling", g.Ceiling, 0, 1):
+	case within("alpha", g.Alpha, 1e-6, 0.5), within("latency", max(g.Latency, 0), 0, 10), within("ceiling", g.Ceiling, 0, 1):
 	case g.Objective < 0:
 	case within("objective", g.Objective, 0, 1):
 	}

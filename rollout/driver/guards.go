@@ -16,13 +16,13 @@ func judgeConfig(g state.Guards) judge.Config {
 		cfg.Alpha = g.Alpha
 	}
 	if g.Ceiling > 0 {
-		cfg.Ceiling = g.Ceiling
+		cfg.Ceiling = min(g.Ceiling, mostCeiling)
 	}
 	if len(g.Margins) > 0 {
 		cfg.Margins = margins(g.Margins, cfg)
 	}
-	if g.Latency > 0 {
-		tolerateLatency(&cfg, 1+g.Latency)
+	if g.Latency != 0 {
+		tolerateLatency(&cfg, 1+max(g.Latency, 0))
 	}
 	// A policy may demand more than the tails are allowed by default.
 	least := cfg.Margins[0].Ratio
@@ -46,7 +46,7 @@ func margins(by map[int]float64, defaults judge.Config) []judge.Margin {
 		all = append(all, judge.Margin{UpTo: upTo, Ratio: ratio, Latency: latencyMargin(defaults, upTo)})
 	}
 	for _, share := range slices.Sorted(maps.Keys(by)) {
-		add(float64(share)/wholeShare, by[share])
+		add(float64(share)/wholeShare, min(by[share], mostRatio))
 	}
 	if all[len(all)-1].UpTo < 1 {
 		add(1, defaults.Margin(1))
@@ -64,10 +64,12 @@ func latencyMargin(cfg judge.Config, share float64) float64 {
 	return cfg.Margins[len(cfg.Margins)-1].Latency
 }
 
-// The greatest ratios of latencies that the judge knows.
+// The greatest values that the judge knows: policies may have greater ones.
 const (
-	mostTolerated = 12
-	mostMargin    = 16
+	mostCeiling   = 0.5
+	mostRatio     = 64 // of bad sessions
+	mostTolerated = 12 // of latencies
+	mostMargin    = 16 // of latencies
 )
 
 // tolerateLatency sets the ratio of latencies that is no harm. What must be

@@ -35,6 +35,9 @@ func TestGuardsAreTranslated(t *testing.T) {
 	if got := judgeConfig(state.Guards{Margins: map[int]float64{10_000: 1.1}}).Tolerated[judge.P99]; got >= 1.1 {
 		t.Errorf("the tails are allowed %v where 1.1 must be refuted", got)
 	}
+	if got := judgeConfig(state.Guards{Latency: -1}).Tolerated[judge.Shift]; got != 1 {
+		t.Errorf("latencies are allowed %v where nothing was", got)
+	}
 	for objectives, want := range map[float64]float64{0: 0.05, -1: 0, 0.2: 0.2} {
 		if got := objective(state.Guards{Objective: objectives}); got != want {
 			t.Errorf("objective %v: %v, want %v", objectives, got, want)
@@ -46,10 +49,10 @@ func TestGuardsAreTranslated(t *testing.T) {
 func TestTheJudgeTakesAnyGuards(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := state.Guards{
-			Alpha:   rapid.Float64Range(0.0001, 0.2).Draw(t, "alpha"),
-			Ceiling: rapid.Float64Range(0.00001, 0.5).Draw(t, "ceiling"),
-			Latency: rapid.Float64Range(0, 10).Draw(t, "latency"),
-			Margins: rapid.MapOfN(rapid.IntRange(1, 10_000), rapid.Float64Range(1.1, 64), 0, 8).Draw(t, "margins"),
+			Alpha:   rapid.Float64Range(1e-6, 0.5).Draw(t, "alpha"),
+			Ceiling: rapid.Float64Range(0, 1).Draw(t, "ceiling"),
+			Latency: rapid.Float64Range(-1, 10).Draw(t, "latency"),
+			Margins: rapid.MapOfN(rapid.IntRange(1, 10_000), rapid.Float64Range(1.0001, 100), 0, 12).Draw(t, "margins"),
 		}
 		if err := judgeConfig(g).Validate(); err != nil {
 			t.Errorf("%+v: %v", g, err)

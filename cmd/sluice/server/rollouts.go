@@ -142,6 +142,9 @@ func guardsOf(g *configs.Guards) state.Guards {
 	if out.Objective == 0 {
 		out.Objective = -1
 	}
+	if out.Latency == 0 {
+		out.Latency = -1
+	}
 	if out.FailuresInARow == 0 {
 		out.FailuresInARow = -1
 	}
