@@ -104,6 +104,19 @@ func (s *Site) awaitProcess(ctx context.Context, ended <-chan struct{}, wanted f
 	return nil
 }
 
+// Kill ends the process that serves by SIGKILL, as a machine that dies would, and
+// returns when it is gone.
+func (s *Site) Kill(ctx context.Context) error {
+	pid := s.PID()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return err
+	}
+	if !await(ctx, patience, func() bool { return s.gone(pid) }) {
+		return fmt.Errorf("process %d is still there after SIGKILL", pid)
+	}
+	return nil
+}
+
 // PID returns the process that serves, as the pid file says; 0: none.
 func (s *Site) PID() int {
 	text, err := os.ReadFile(s.pidFile())
