@@ -23,7 +23,7 @@ COUNTED = $(shell grep -rlE --include='*_test.go' 'AllocsPerRun|^//go:build !rac
 # Two test runs at once would only take each other's processor.
 .NOTPARALLEL:
 
-.PHONY: help build test lint race allocs fuzz h2spec soak demo bench flips overload simulate clean need-go need-cc need-clients
+.PHONY: help build test lint race allocs fuzz h2spec soak demo bench flips overload rollouts simulate clean need-go need-cc need-clients
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench: build ## Sluice beside haproxy, nginx and caddy; BENCH='-quick' takes 4 m
 
 flips: build ## 1,000 flips in 60 s under load, every request accounted for
 	$(GO) run ./bench/flips $(FLIPS) ./bin/sluice
+
+rollouts: build ## 60 rollouts over real sockets, half of them to versions twice as bad; kill -9 at each stage of some
+	$(GO) run ./bench/rollouts $(ROLLOUTS) ./bin/sluice
 
 overload: build ## 5 times the load that the endpoints can serve; 10,000 idle and 1,000 dripping connections
 	$(GO) run ./bench/overload $(OVERLOAD) ./bin/sluice
