@@ -42,6 +42,10 @@ type pace struct {
 	Call     time.Duration // mean pause between two calls of an API client
 	Slow     time.Duration // how long requests in flight take once the proxy has been told to stop
 	Patience time.Duration // how long to wait for what must come
+	Shoppers int           // at a time
+	Stroll   time.Duration // mean pause between two of their pages
+	Slower   float64       // how long v4 of shop takes, in times of the others
+	Verdict  time.Duration // how long a rollout may take
 }
 
 // paceOf returns about 450 requests a second, which two slow processors carry
@@ -51,10 +55,12 @@ func paceOf(fast bool) pace {
 		Step: 4 * time.Second, Think: 110 * time.Millisecond, Views: [2]int{6, 18},
 		Browsers: 40, Clients: 10, Call: 100 * time.Millisecond,
 		Slow: 600 * time.Millisecond, Patience: 20 * time.Second,
+		Shoppers: 60, Stroll: 20 * time.Millisecond, Slower: 1.3, Verdict: 2 * time.Minute,
 	}
 	if fast {
 		p.Step, p.Slow = 400*time.Millisecond, 150*time.Millisecond
 		p.Browsers, p.Think, p.Views = 24, 60*time.Millisecond, [2]int{2, 5}
+		p.Shoppers, p.Slower = 40, 3
 	}
 	return p
 }

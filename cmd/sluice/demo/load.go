@@ -31,11 +31,12 @@ type load struct {
 
 	end     context.CancelFunc
 	running sync.WaitGroup
+	shop    *shoppers // nil: the shop is closed
 }
 
 func newLoad(base string, p pace) *load {
 	l := &load{base: base, pace: p, visiting: make([]atomic.Int64, p.Browsers), end: func() {}}
-	l.transport = &http.Transport{MaxIdleConnsPerHost: p.Browsers + p.Clients}
+	l.transport = &http.Transport{MaxIdleConnsPerHost: p.Browsers + p.Clients + p.Shoppers}
 	l.tenants.Store(tenantsAtFirst)
 	return l
 }
@@ -54,6 +55,7 @@ func (l *load) start() {
 
 // stop lets every client finish the request that it has under way.
 func (l *load) stop() {
+	l.closeShop()
 	l.end()
 	l.running.Wait()
 }

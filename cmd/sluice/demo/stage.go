@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +34,7 @@ type stage struct {
 // declared are the addresses at which the example file expects the versions.
 var declared = map[[2]string]string{
 	{"web", "v1"}: "127.0.0.1:9001", {"web", "v2"}: "127.0.0.1:9002", {"web", "v3"}: "127.0.0.1:9003",
+	{"shop", "v1"}: "127.0.0.1:9021",
 	{"api", "v1"}: "127.0.0.1:9011", {"api", "v2"}: "127.0.0.1:9012", {"api", "v3"}: "127.0.0.1:9013",
 }
 
@@ -78,15 +81,22 @@ func (s *stage) open(ctx context.Context, opt Options) error {
 	return nil
 }
 
+// registered are the versions that CI registers in the story.
+var registered = [][2]string{{"shop", "v2"}, {"shop", "v3"}, {"shop", "v4"}, {"shop", "v5"}}
+
 // startBackends starts the versions, each a little different.
 func (s *stage) startBackends() error {
-	for key := range declared {
+	for _, key := range slices.AppendSeq(slices.Clone(registered), maps.Keys(declared)) {
 		b := &backend{service: key[0], version: key[1], latency: 5 * time.Millisecond, reports: s.reports}
 		switch key {
 		case [2]string{"web", "v2"}:
 			b.latency = 4 * time.Millisecond
 		case [2]string{"web", "v3"}:
 			b.failEvery = 3
+		case [2]string{"shop", "v3"}:
+			b.failEvery = 20
+		case [2]string{"shop", "v4"}:
+			b.latency = time.Duration(float64(b.latency) * s.pace.Slower)
 		}
 		if err := b.listen(); err != nil {
 			return err
@@ -131,6 +141,9 @@ func (s *stage) writeFile(listen, admin string, edit ...string) error {
 	}
 	pairs := append(edit, declaredListen, listen, declaredAdmin, admin, declaredSecret, rand.Text()+rand.Text())
 	for _, b := range s.backends {
+		if declared[[2]string{b.service, b.version}] == "" {
+			continue
+		}
 		pairs = append(pairs, declared[[2]string{b.service, b.version}], b.addr)
 	}
 	if s.dir, err = os.MkdirTemp("", "sluice-demo-"); err != nil {

@@ -59,18 +59,22 @@ func (s *story) acts() []act {
 		{"v2 gets everything, v1 drains", s.whole},
 		{"v3 is broken; rollback", s.bad},
 		{"Tenants of the API, and void pins", s.tenants},
+		{"With no hands: v2 of shop is as good as v1", s.good},
+		{"With no hands: v3 of shop fails now and then", s.failing},
+		{"With no hands: v4 of shop is slower", s.slower},
+		{"v5 of shop has another data shape", s.otherShape},
 	}
 }
 
 // partsInAll are the acts and the end.
-const partsInAll = 8
+const partsInAll = 12
 
 // opening introduces the stage.
 func (s *story) opening() {
 	s.began = time.Now()
 	s.heading("Sluice: several live versions, moved safely")
-	s.say("One proxy. Behind it two services, web and api, with three versions of each, which are six real "+
-		"HTTP servers. In front of it %d browsers with cookies, who come and go, and %d API clients that work for %d tenants.",
+	s.say("One proxy. Behind it two services, web and api, with three versions of each, and later a third one; "+
+		"each version is a real HTTP server. In front of it %d browsers with cookies, who come and go, and %d API clients that work for %d tenants.",
 		s.pace.Browsers, s.pace.Clients, tenantsAtFirst)
 	s.line("\n  proxy      " + s.proxyURL + "\n  admin API  " + s.adminURL)
 	s.line("")
