@@ -45,6 +45,9 @@ func (r *Rollout) Progress(m *RolloutMove) string {
 		b.WriteString(": " + m.Why)
 	}
 	for i := range m.Evidence {
+		if m.Evidence[i].CandidateRequests == 0 {
+			continue // before its first request, nothing decided by evidence
+		}
 		fmt.Fprintf(&b, "\n    %s", Account(&m.Evidence[i]))
 	}
 	return b.String()
@@ -96,7 +99,7 @@ func Account(e *state.Evidence) string {
 		}
 	}
 	switch {
-	case e.MinutesToRollBack != nil && e.LogR > 0:
+	case e.MinutesToRollBack != nil && e.LogR > 0 && e.Decision == "hold":
 		text += "; would roll back in about " + minutes(*e.MinutesToRollBack)
 	case e.MinutesToPromote != nil && e.Decision == "hold":
 		text += "; would go on in about " + minutes(*e.MinutesToPromote)

@@ -106,7 +106,7 @@ func (s *story) otherShape(ctx context.Context) error {
 	}
 	s.line("")
 	n, _ := b.requests()
-	s.promise(refused && strings.Contains(err.Error(), "shape") && n == 0, "v5 was refused for its shape, and got %s", several(int(n), "request"))
+	s.promise(refused && problem.Rule == state.RuleShape && n == 0, "v5 was refused for its shape, and got %s", several(int(n), "request"))
 	if err != nil && !refused {
 		return err
 	}
@@ -152,8 +152,11 @@ func (s *story) tellMove(r *api.Rollout, m *api.RolloutMove) {
 		s.result("%s", strings.TrimSpace(line))
 	}
 	for i := range m.Evidence {
+		if m.Evidence[i].CandidateRequests == 0 {
+			continue
+		}
 		for _, v := range m.Evidence[i].Metrics {
-			s.line(fmt.Sprintf("      %-7s e-value of harm %-9s of no harm %-9s ratio %.2f", v.Name, api.Exp(v.LogHarm), api.Exp(v.LogSafe), v.Ratio))
+			s.line(fmt.Sprintf("      %-7s e-values: of harm %-9s of no harm %-9s ratio %.2f", v.Name, api.Exp(v.LogHarm), api.Exp(v.LogSafe), v.Ratio))
 		}
 	}
 }

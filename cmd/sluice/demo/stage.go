@@ -35,7 +35,7 @@ type stage struct {
 var declared = map[[2]string]string{
 	{"web", "v1"}: "127.0.0.1:9001", {"web", "v2"}: "127.0.0.1:9002", {"web", "v3"}: "127.0.0.1:9003",
 	{"shop", "v1"}: "127.0.0.1:9021",
-	{"api", "v1"}: "127.0.0.1:9011", {"api", "v2"}: "127.0.0.1:9012", {"api", "v3"}: "127.0.0.1:9013",
+	{"api", "v1"}:  "127.0.0.1:9011", {"api", "v2"}: "127.0.0.1:9012", {"api", "v3"}: "127.0.0.1:9013",
 }
 
 // What the example file says of the proxy's own addresses and its key.
