@@ -22,7 +22,8 @@ type Options struct {
 	Version string    // the program's
 	Program string    // how the program is called in commands to copy; "": sluice
 
-	edit []string // replacements in the file, old and new by turns, for tests
+	edit  []string // replacements in the file, old and new by turns, for tests
+	brief bool     // leaves the rollouts out, for tests
 }
 
 var (
@@ -76,7 +77,7 @@ func Run(ctx context.Context, opt Options) error {
 		return err
 	}
 	defer stage.close()
-	s := &story{stage: stage, voice: voice{out: opt.Out, color: opt.Color}, program: opt.Program}
+	s := &story{stage: stage, voice: voice{out: opt.Out, color: opt.Color}, program: opt.Program, brief: opt.brief}
 	s.opening()
 	stage.load.start()
 	err = s.tell(ctx)

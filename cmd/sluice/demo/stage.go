@@ -45,6 +45,13 @@ const (
 	declaredSecret = "${OVERRIDE_SECRET:-change-me-change-me-change-me-32}"
 )
 
+// What the example file's policy asks to be shown before a promotion, and what is
+// enough where only the way of it is to be seen.
+const (
+	carefully = "guards: {ceiling: 0.5%}"
+	hastily   = "guards: {ceiling: 10%, margins: {100%: 20}}"
+)
+
 // build starts the servers and the proxy; the load is made and not started.
 func build(ctx context.Context, opt Options) (*stage, error) {
 	s := &stage{pace: paceOf(opt.Fast), reports: make(chan struct{})}
@@ -61,6 +68,9 @@ func (s *stage) open(ctx context.Context, opt Options) error {
 		return err
 	}
 	listen, admin := address(opt.Listen, declaredListen, opt.Keep), address(opt.Admin, declaredAdmin, opt.Keep)
+	if opt.Fast {
+		opt.edit = append(opt.edit, carefully, hastily)
+	}
 	if err := s.writeFile(listen, admin, opt.edit...); err != nil {
 		return err
 	}
