@@ -56,11 +56,14 @@ func (r *runner) document() []byte {
 	return doc
 }
 
-// save begins to save the evidence, if it has changed.
+// save begins to save the evidence, if it has changed. A step forward does so, too.
 func (r *runner) save(ctx context.Context, now time.Time) {
+	if r.saving.busy || r.forward.busy {
+		return
+	}
 	r.saving.notBefore = now.Add(saveEvery)
 	doc := r.document()
-	if r.saving.busy || bytes.Equal(doc, r.saved) {
+	if doc == nil || bytes.Equal(doc, r.saved) {
 		return
 	}
 	r.begin(&r.saving, func() func() {

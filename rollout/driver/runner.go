@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -171,21 +172,43 @@ func (r *runner) collect() {
 // rollback does not wait for a step forward that is under way, and waits for
 // nothing else.
 func (r *runner) act(ctx context.Context, step rollout.Step, now time.Time) {
-	t, before := &r.forward, func() error { return nil }
-	if _, isBack := step.Command.(state.Rollback); isBack {
-		t = &r.back
-	} else if doc := r.document(); doc != nil {
-		before = func() error { return r.d.opts.Documents.PutDocument(ctx, documentKey(r.id), doc) }
+	if _, isBack := step.Command.(state.Rollback); !isBack {
+		r.actForward(ctx, step, now)
+		return
 	}
+	t := &r.back
 	if t.busy || now.Before(t.notBefore) {
 		return
 	}
 	r.begin(t, func() func() {
-		err := before()
-		if err == nil {
+		_, err := r.d.opts.Control.Do(ctx, step.Command, step.Meta)
+		return func() { r.done(t, step, err, now) }
+	})
+}
+
+// actForward saves the evidence and then takes the step. A save that is under way
+// comes first, or it would bring older evidence over this.
+func (r *runner) actForward(ctx context.Context, step rollout.Step, now time.Time) {
+	t := &r.forward
+	if t.busy || r.saving.busy || now.Before(t.notBefore) {
+		return
+	}
+	doc := r.document()
+	r.begin(t, func() func() {
+		var err error
+		if doc != nil {
+			err = r.d.opts.Documents.PutDocument(ctx, documentKey(r.id), doc)
+		}
+		saved := err == nil
+		if saved {
 			_, err = r.d.opts.Control.Do(ctx, step.Command, step.Meta)
 		}
-		return func() { r.done(t, step, err, now) }
+		return func() {
+			if saved {
+				r.saved = doc
+			}
+			r.done(t, step, err, now)
+		}
 	})
 }
 
@@ -222,7 +245,7 @@ func (r *runner) leave(over bool) {
 	if over {
 		r.report.Store(&report{})
 		doc = nil // its moves say what decided
-	} else if doc == nil {
+	} else if doc == nil || bytes.Equal(doc, r.saved) {
 		return
 	}
 	if err := r.d.opts.Documents.PutDocument(ctx, documentKey(r.id), doc); err != nil {
