@@ -11,12 +11,7 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
-	"fmt"
 	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"sluice/bench/peers"
@@ -35,24 +30,11 @@ type options struct {
 	out         string
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := run(ctx, os.Args[1:])
-	if err == nil || errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	fmt.Fprintln(os.Stderr, "flips:", err)
-	os.Exit(1)
-}
+func main() { rig.Main("flips", run) }
 
 func parseFlags(args []string) (options, error) {
 	var o options
-	f := flag.NewFlagSet("flips", flag.ContinueOnError)
-	f.Usage = func() {
-		fmt.Fprintln(f.Output(), "usage: flips [flags] SLUICE\n\nSLUICE is the path of the sluice binary.")
-		f.PrintDefaults()
-	}
+	f := rig.DrillFlags("flips")
 	f.IntVar(&o.flips, "flips", 1000, "how many times the weights are flipped")
 	f.DurationVar(&o.span, "span", time.Minute, "time for all of them, whole seconds")
 	f.IntVar(&o.connections, "connections", 64, "connections of wrk, half of them pinned")
@@ -60,21 +42,12 @@ func parseFlags(args []string) (options, error) {
 	f.IntVar(&o.tracers, "tracers", 2, "clients that note who answers when")
 	f.IntVar(&o.loadCore, "load-core", 1, "core of wrk and the backends; -1: all")
 	f.StringVar(&o.out, "out", "", "Markdown file for the summary; none by default")
-	if err := f.Parse(args); err != nil {
+	var err error
+	if o.sluice, err = rig.DrillArgs(f, args); err != nil {
 		return o, err
-	}
-	if f.NArg() != 1 {
-		return o, errors.New("the path of the sluice binary is needed, after the flags: flips ./bin/sluice")
 	}
 	if o.flips < 2 || o.span < time.Second || o.span%time.Second != 0 || o.connections < 2 || o.checks < 1 || o.tracers < 1 {
 		return o, errors.New("-flips is 2 or more, -span a whole number of seconds, -connections 2 or more, -checks and -tracers 1 or more")
-	}
-	var err error
-	if o.sluice, err = filepath.Abs(f.Arg(0)); err != nil {
-		return o, err
-	}
-	if _, err := os.Stat(o.sluice); err != nil {
-		return o, fmt.Errorf("%w; build it with: go build -o bin/sluice ./cmd/sluice", err)
 	}
 	return o, nil
 }

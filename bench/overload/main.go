@@ -14,13 +14,9 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"sluice/bench/rig"
@@ -40,24 +36,11 @@ type options struct {
 	out      string
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := run(ctx, os.Args[1:])
-	if err == nil || errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	fmt.Fprintln(os.Stderr, "overload:", err)
-	os.Exit(1)
-}
+func main() { rig.Main("overload", run) }
 
 func parseFlags(args []string) (options, error) {
 	var o options
-	f := flag.NewFlagSet("overload", flag.ContinueOnError)
-	f.Usage = func() {
-		fmt.Fprintln(f.Output(), "usage: overload [flags] SLUICE\n\nSLUICE is the path of the sluice binary.")
-		f.PrintDefaults()
-	}
+	f := rig.DrillFlags("overload")
 	f.Float64Var(&o.times, "times", 5, "the load, in times of the capacity; 0: the second drill alone")
 	f.BoolVar(&o.cpu, "cpu", false, "let Sluice's core be the bottleneck, not its endpoints; then the load may not reach -times")
 	f.DurationVar(&o.wait, "wait", 20*time.Millisecond, "how long the backend takes for an answer")
@@ -67,21 +50,12 @@ func parseFlags(args []string) (options, error) {
 	f.IntVar(&o.idle, "idle", 10_000, "idle connections of the second drill; 0: no such drill")
 	f.IntVar(&o.dripping, "dripping", 1000, "connections of the second drill that send a byte a second")
 	f.StringVar(&o.out, "out", "", "Markdown file for the summary; none by default")
-	if err := f.Parse(args); err != nil {
+	var err error
+	if o.sluice, err = rig.DrillArgs(f, args); err != nil {
 		return o, err
-	}
-	if f.NArg() != 1 {
-		return o, errors.New("the path of the sluice binary is needed, after the flags: overload ./bin/sluice")
 	}
 	if o.times != 0 && o.times < 1 || o.calm < 2*time.Second || o.storm < 2*time.Second || o.after < time.Second || o.idle < 0 || o.dripping < 0 {
 		return o, errors.New("-times is 0, or 1 or more, -calm and -storm 2s or more, -after 1s or more, -idle and -dripping not below 0")
-	}
-	var err error
-	if o.sluice, err = filepath.Abs(f.Arg(0)); err != nil {
-		return o, err
-	}
-	if _, err := os.Stat(o.sluice); err != nil {
-		return o, fmt.Errorf("%w; build it with: make build", err)
 	}
 	return o, nil
 }
