@@ -226,7 +226,7 @@ func TestConclusion(t *testing.T) {
 func TestFlagsNameTheBinary(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
 		{"", "the path of the sluice binary is needed"},
-		{"/no/such/sluice", "go build -o bin/sluice"},
+		{"/no/such/sluice", "make build"},
 		{"-flips 0 /bin/sh", "-flips is 2 or more"},
 	} {
 		if _, err := parseFlags(strings.Fields(tc.args)); err == nil || !strings.Contains(err.Error(), tc.want) {
