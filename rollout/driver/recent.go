@@ -25,6 +25,14 @@ type requests struct{ all, bad int64 }
 
 func (r *requests) add(o requests) { r.all += o.all; r.bad += o.bad }
 
+// clearly tells whether more of the requests are bad than chance makes of a part:
+// by four standard deviations, since it is asked each second, and one client's
+// requests fail together.
+func (r requests) clearly(part float64) bool {
+	n := float64(r.all)
+	return float64(r.bad) > n*part+4*math.Sqrt(n*part*(1-part))
+}
+
 // part is how many of the requests are bad; 0 of none.
 func (r requests) part() float64 { return float64(r.bad) / float64(max(r.all, 1)) }
 
@@ -56,7 +64,7 @@ const (
 )
 
 // alarm says that both versions fail past an objective, the part of bad requests
-// that a service may have; "": they don't. A candidate that breaks a shared
+// that a service may have, and together clearly; "": they don't. A candidate that breaks a shared
 // database fails both, and no comparison sees it. Where the baseline is hardly
 // asked any more, there is nobody to compare with, and the candidate alone counts.
 func (r *recent) alarm(objective float64, now time.Time) string {
@@ -65,9 +73,9 @@ func (r *recent) alarm(objective float64, now time.Time) string {
 	both.add(baseline)
 	compared := baseline.all >= leastOfBaseline
 	switch {
-	case objective <= 0 || both.all < leastForAlarm:
+	case objective <= 0 || both.all < leastForAlarm || !both.clearly(objective):
 		return ""
-	case candidate.bad == 0 || candidate.part() <= objective || both.part() <= objective || compared && baseline.part() <= objective:
+	case candidate.part() <= objective || compared && baseline.part() <= objective:
 		return ""
 	}
 	return fmt.Sprintf("in the last minute %d of the candidate's %d requests were bad and %d of the baseline's %d, and %.3g%% is the objective",

@@ -16,14 +16,15 @@ func TestTheAlarmIsAboutBothVersions(t *testing.T) {
 		candidate, baseline trial.Counts
 		alarm               bool
 	}{
-		{"both fail", trial.Counts{Requests: 50, Bad: 5}, trial.Counts{Requests: 950, Bad: 60}, true},
+		{"both fail", trial.Counts{Requests: 50, Bad: 10}, trial.Counts{Requests: 950, Bad: 90}, true},
+		{"a little past the objective, as chance has it", trial.Counts{Requests: 50, Bad: 5}, trial.Counts{Requests: 950, Bad: 60}, false},
 		{"both at the objective", trial.Counts{Requests: 100, Bad: 5}, trial.Counts{Requests: 900, Bad: 45}, false},
 		{"the candidate alone, which the judge sees", trial.Counts{Requests: 500, Bad: 500}, trial.Counts{Requests: 500, Bad: 1}, false},
 		{"the baseline alone, which a promotion mends", trial.Counts{Requests: 500, Bad: 1}, trial.Counts{Requests: 500, Bad: 400}, false},
 		{"a candidate that was hardly asked", trial.Counts{Requests: 2, Bad: 1}, trial.Counts{Requests: 998, Bad: 90}, true},
 		{"a candidate that was not asked", trial.Counts{}, trial.Counts{Requests: 1000, Bad: 900}, false},
 		{"too few", trial.Counts{Requests: 50, Bad: 50}, trial.Counts{Requests: 49, Bad: 49}, false},
-		{"no baseline any more", trial.Counts{Requests: 100, Bad: 6}, trial.Counts{Requests: 19}, true},
+		{"no baseline any more", trial.Counts{Requests: 100, Bad: 20}, trial.Counts{Requests: 19}, true},
 		{"no baseline, and well", trial.Counts{Requests: 1000, Bad: 5}, trial.Counts{Requests: 5, Bad: 5}, false},
 	} {
 		var r recent
