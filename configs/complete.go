@@ -42,6 +42,7 @@ func (f *File) complete(c *checker) {
 	for i := range f.Override.Keys {
 		f.readSecret(c, index("override.keys", i), &f.Override.Keys[i])
 	}
+	f.completeJourneys(c)
 	f.completeRoutes()
 	for name, s := range f.Services {
 		f.completeUpstreamTLS(&s.Upstream)

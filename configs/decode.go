@@ -50,9 +50,7 @@ func (d *decoder) value(n *yaml.Node, path string, v reflect.Value) {
 		d.fail(n.Line, path, "leave the tag out", "YAML tag %s is not supported", quote(n.Tag))
 		return
 	}
-	switch defs, ok := v.Addr().Interface().(*Definitions); {
-	case ok:
-		d.definitions(n, path, defs)
+	switch {
 	case isScalar(v) && !isLongForm(n, v):
 		d.scalar(n, path, v)
 	case v.Kind() == reflect.Pointer:
@@ -191,17 +189,6 @@ func (d *decoder) sequence(n *yaml.Node, path string, v reflect.Value) {
 		d.value(item, at, element.Elem())
 		v.Set(reflect.Append(v, element.Elem()))
 	}
-}
-
-// definitions keeps the names of definitions that this build cannot read.
-func (d *decoder) definitions(n *yaml.Node, path string, defs *Definitions) {
-	if isNull(n) {
-		return
-	}
-	d.entries(n, path, func(key string, line int, _ *yaml.Node) {
-		d.lines[join(path, key)] = line
-		*defs = append(*defs, key)
-	})
 }
 
 // scalar decodes a single value from its text: types come from the schema, not

@@ -22,7 +22,8 @@ type File struct {
 	Routes    []Route    `yaml:"routes"`    // none: everything to the only service
 	// Policies are policies of rollouts by name, beside those of BuiltinPolicies.
 	Policies map[string]*Policy `yaml:"policies"`
-	Journeys Definitions        `yaml:"journeys"` // journeys, by name
+	// Journeys are requests with what is expected of their answers, by name.
+	Journeys map[string]*Journey `yaml:"journeys"`
 	// Services are the services by name; at least one.
 	Services map[string]*Service `yaml:"services"`
 	// GracefulStop is how long requests in flight may take to finish at a
@@ -123,7 +124,3 @@ type OverrideKey struct {
 	// bytes, as long as the hash (RFC 7518, section 3.2).
 	Secret Secret `yaml:"secret"`
 }
-
-// Definitions are named definitions that this build does not serve yet; it
-// keeps their names alone.
-type Definitions []string

@@ -185,6 +185,7 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// This build serves all of the design's example.
 func TestUnsupported(t *testing.T) {
 	data, err := os.ReadFile("testdata/good/design.yaml")
 	if err != nil {
@@ -194,19 +195,8 @@ func TestUnsupported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, u := range f.Unsupported() {
-		kind := "note: "
-		if u.Fatal {
-			kind = "fatal: "
-		}
-		got = append(got, kind+u.String())
-	}
-	want := []string{
-		"note: line 40: services.web.journeys: a journey is not served by this build",
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if got := f.Unsupported(); len(got) > 0 {
+		t.Errorf("got %v", got)
 	}
 }
 

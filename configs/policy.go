@@ -32,7 +32,8 @@ type Stage struct {
 
 // ProbeStage sends synthetic requests to the dark candidate.
 type ProbeStage struct {
-	// Journeys are run; none: one GET of the health path, or of "/".
+	// Journeys are run; none: those of the service. Where it has none either: one GET
+	// of the health path, or of "/".
 	Journeys []string `yaml:"journeys"`
 	Passes   int      `yaml:"passes"` // in a row; 1 to 1000, default 3
 	// Every is the time between probes; 100ms to 1h, default 2s.

@@ -25,6 +25,7 @@ func sandbox(t *testing.T) string {
 	write(t, filepath.Join(dir, "keys/override.key"), strings.Repeat("k", 32)+"\r\n")
 	write(t, filepath.Join(dir, "keys/hook.key"), strings.Repeat("h", 32)+"\n")
 	write(t, filepath.Join(dir, "keys/otel.headers"), "# ours\nX-Key: secret\r\n")
+	write(t, filepath.Join(dir, "schema.json"), `{"type": "object", "required": ["token"]}`)
 	write(t, filepath.Join(dir, "tokens"), "deployer hash\n")
 	return dir
 }

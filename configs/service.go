@@ -38,7 +38,7 @@ type Service struct {
 	// or one of Policies; "": standard.
 	Rollout  string   `yaml:"rollout"`
 	Bad      Bad      `yaml:"bad"`      // which requests count against a version in a rollout
-	Journeys []string `yaml:"journeys"` // the journeys that must pass
+	Journeys []string `yaml:"journeys"` // those of probe stages that name none
 }
 
 // Pin is what holds a session on its version.

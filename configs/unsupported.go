@@ -35,9 +35,6 @@ func (f *File) Unsupported() []Feature {
 	if f.State.Backend == Etcd {
 		add(true, "state.backend", "the etcd backend")
 	}
-	for _, name := range sorted(f.Services) {
-		f.Services[name].unsupported(join("services", name), add)
-	}
 	for _, name := range sorted(f.Policies) {
 		f.Policies[name].unsupported(join("policies", name), add)
 	}
@@ -51,14 +48,5 @@ func (p *Policy) unsupported(path string, add func(fatal bool, path, format stri
 		if s.Shadow != nil {
 			add(true, at+".shadow", "a shadow stage")
 		}
-		if s.Probe != nil && len(s.Probe.Journeys) > 0 {
-			add(true, at+".probe.journeys", "a journey")
-		}
-	}
-}
-
-func (s *Service) unsupported(path string, add func(fatal bool, path, format string, args ...any)) {
-	if len(s.Journeys) > 0 {
-		add(false, path+".journeys", "a journey")
 	}
 }

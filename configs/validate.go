@@ -27,14 +27,7 @@ func (f *File) validate(c *checker) {
 	}
 	f.validatePins(c)
 	f.validatePolicies(c)
-	notServed(c, "journeys", f.Journeys)
-}
-
-// notServed refuses definitions that would be silently without effect.
-func notServed(c *checker, section string, defs Definitions) {
-	for _, name := range defs {
-		c.fail(join(section, name), "take it out", "%s are not served by this build", section)
-	}
+	f.validateJourneys(c)
 }
 
 func (f *File) validateState(c *checker) {

@@ -111,10 +111,6 @@ func (c *checker) stage(path string, s Stage) bool {
 	switch {
 	case s.Probe != nil:
 		p, at := s.Probe, path+".probe"
-		for i, journey := range p.Journeys {
-			c.name(index(at+".journeys", i), "journey", journey)
-		}
-		distinct(c, at+".journeys", p.Journeys)
 		c.between(at+".passes", int64(p.Passes), 1, 1000)
 		if p.Every < 100*time.Millisecond || p.Every > time.Hour {
 			c.fail(at+".every", "want 100ms to 1h", "%v is out of range", p.Every)

@@ -39,9 +39,6 @@ func (f *File) validateService(c *checker, name string) {
 	c.within(path+".streams_jitter", s.StreamsJitter, time.Hour)
 	c.assetFallback(path+".asset_fallback", s.AssetFallback)
 	c.bad(path+".bad", &s.Bad)
-	for i, journey := range s.Journeys {
-		c.name(index(path+".journeys", i), "journey", journey)
-	}
 }
 
 // validatePins refuses services that would overwrite each other's cookie.

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -117,13 +118,7 @@ func (e *Endpoint) answers(cfg HealthConfig) func(context.Context) error {
 // get returns what asks the endpoint for a path in the name of agent; a 2xx or
 // 3xx is good. Host is that of HealthConfig.
 func (e *Endpoint) get(path, host, agent string) func(context.Context) error {
-	switch {
-	case host != "":
-	case e.network == "unix":
-		host = "localhost"
-	default:
-		host = e.Authority
-	}
+	host = e.host(host)
 	ask := e.asker()
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://endpoint"+path, nil)
@@ -145,7 +140,19 @@ func (e *Endpoint) get(path, host, agent string) func(context.Context) error {
 	}
 }
 
-// asker returns what sends a check on a connection of its own.
+// host is the Host that the endpoint is asked with, unless given is one.
+func (e *Endpoint) host(given string) string {
+	switch {
+	case given != "":
+		return given
+	case e.network == "unix":
+		return "localhost"
+	}
+	return e.Authority
+}
+
+// asker returns what sends a check, each on a connection of its own that ends
+// with the response's body.
 func (e *Endpoint) asker() func(*http.Request) (*http.Response, error) {
 	plain := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -167,7 +174,25 @@ func (e *Endpoint) asker() func(*http.Request) (*http.Response, error) {
 		if w.tls != nil {
 			req.URL.Scheme = "https"
 		}
-		defer l.Close() // the check has no interest in the body
-		return l.RoundTrip(req)
+		resp, err := l.RoundTrip(req)
+		if err != nil {
+			l.Close()
+			return nil, err
+		}
+		resp.Body = &lastBody{resp.Body, l}
+		return resp, nil
 	}
+}
+
+// lastBody is the body after which a link ends.
+type lastBody struct {
+	io.ReadCloser
+	link *link
+}
+
+// Close implements io.Closer.
+func (b *lastBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.link.Close()
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
 )
 
@@ -12,11 +13,27 @@ const maxProbes = 16
 
 // Probe asks each endpoint that is neither down nor ejected for the path of the
 // health checks, "/" where they have none, and returns how many there are. A 2xx
-// or 3xx passes. It goes the way of requests (TLS, HTTP/2, the PROXY protocol's
-// header), on connections of its own. The error names the first endpoint, in the
-// order of the configuration, that fails; it is ErrNoEndpoint where there is
-// none to ask. Nothing that it finds counts for health.
+// or 3xx passes. The rest is as with Ask.
 func (c *Cluster) Probe(ctx context.Context) (asked int, err error) {
+	return c.each(ctx, func(ctx context.Context, e *Endpoint, cfg HealthConfig) error {
+		return e.get(cmp.Or(cfg.Path, "/"), cfg.Host, "Sluice-Probe")(ctx)
+	})
+}
+
+// Ask calls f for each endpoint that is neither down nor ejected, with its host
+// and what sends requests to it, and returns how many there are. Requests go the
+// way of all others (TLS, HTTP/2, the PROXY protocol's header), on connections of
+// their own; no redirect is followed, and nothing that is found counts for
+// health. The error names the first endpoint, in the order of the configuration,
+// for which f fails; it is ErrNoEndpoint where there is none to ask.
+func (c *Cluster) Ask(ctx context.Context, f func(ctx context.Context, host string, send func(*http.Request) (*http.Response, error)) error) (asked int, err error) {
+	return c.each(ctx, func(ctx context.Context, e *Endpoint, cfg HealthConfig) error {
+		return f(ctx, e.host(cfg.Host), e.asker())
+	})
+}
+
+// each calls f for each healthy endpoint, maxProbes at a time.
+func (c *Cluster) each(ctx context.Context, f func(context.Context, *Endpoint, HealthConfig) error) (asked int, err error) {
 	healthy, cfg := c.healthy()
 	if len(healthy) == 0 {
 		return 0, ErrNoEndpoint
@@ -28,7 +45,7 @@ func (c *Cluster) Probe(ctx context.Context) (asked int, err error) {
 		room <- struct{}{}
 		tasks.Go(func() {
 			defer func() { <-room }()
-			if err := e.get(cmp.Or(cfg.Path, "/"), cfg.Host, "Sluice-Probe")(ctx); err != nil {
+			if err := f(ctx, e, cfg); err != nil {
 				errs[i] = fmt.Errorf("endpoint %s: %w", e.Address, err)
 			}
 		})

@@ -12,10 +12,10 @@ import (
 )
 
 // The pace of probes where the stage does not say, and how long one round may
-// take.
+// take at the very most: whoever sends probes has closer limits.
 const (
 	defaultProbeEvery = 2 * time.Second
-	probeTimeout      = 10 * time.Second
+	probeTimeout      = 10 * time.Minute
 )
 
 // probing sends the synthetic requests of one stage until it is ended.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"sluice/rollout/driver"
@@ -61,16 +60,6 @@ func (s *Server) endpoints(service, version string) (healthy, known int) {
 		return c.Counts()
 	}
 	return 0, 0
-}
-
-// probe sends one round of synthetic requests to a version.
-func (s *Server) probe(ctx context.Context, service, version string, _ state.Stage) error {
-	c := s.clusterOf(service, version)
-	if c == nil {
-		return fmt.Errorf("version %q of service %q is not served here", version, service)
-	}
-	_, err := c.Probe(ctx)
-	return err
 }
 
 // hookSecret returns the secret of a hook of the file in force; nil: it has none.

@@ -305,14 +305,22 @@ func TestSectionsThatNeedARestartAreNamedOnce(t *testing.T) {
 }
 
 func TestDoubtsAreLoggedOnce(t *testing.T) {
-	services := web(t, 100, 0, "journeys: [checkout]")
-	s := run(t, services)
+	services, dir := web(t, 100, 0), t.TempDir()
+	readable := func(id string) string { // a key that is a doubt
+		path := filepath.Join(dir, id)
+		if err := os.WriteFile(path, []byte(strings.Repeat("k", 32)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("{id: %s, secret_file: %q}", id, path)
+	}
+	one, two := readable("one"), readable("two")
+	s := run(t, "override: {keys: ["+one+"]}", services)
 	s.reload()
 	s.reload()
 	if got := s.logged("a doubt about the file"); got != 1 {
 		t.Errorf("logged %d times: %v", got, s.logs.All())
 	}
-	rewrite(t, s.path, plainListener, "state: {backend: memory}", services+"  api:\n    versions: {v7: {endpoints: [\"127.0.0.1:1\"], weight: 1}}\n    journeys: [checkout]\nroutes: [{service: web}]")
+	rewrite(t, s.path, plainListener, "state: {backend: memory}", "override: {keys: ["+one+", "+two+"]}", services)
 	s.reload()
 	if got := s.logged("a doubt about the file"); got != 2 {
 		t.Errorf("logged %d times", got)

@@ -45,6 +45,7 @@ policies:
     hooks:
       - {url: "https://ci.example.com/", timeout: 1m}
       - {command: [announce], on: [promoted]}
+journeys: {checkout: {steps: [{path: /}]}}
 `)
 	want := state.Policy{
 		Name: "ours", Gate: true, OnInconclusive: state.InconclusiveRollback, Queue: state.QueueFIFO,
