@@ -105,6 +105,9 @@ func groups() []group {
 		{"move", "Move traffic:", func(r *remote) []*cobra.Command {
 			return []*cobra.Command{newShift(r), newWeights(r), newRollback(r), newVersions(r), newDrain(r), newPins(r), newLevel(r), newBarrier(r), newRollout(r)}
 		}},
+		{"try", "Try a version:", func(r *remote) []*cobra.Command {
+			return []*cobra.Command{newReplay(r)}
+		}},
 		{"let", "Let people in:", func(r *remote) []*cobra.Command {
 			return []*cobra.Command{newToken(r), newTokens(r)}
 		}},

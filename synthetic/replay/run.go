@@ -1,0 +1,225 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Comparer takes what versions answered to one request: the baseline, the
+// baseline again (nil where the request is not safe, and so was sent once), and
+// the target. It is called by many goroutines, and keeps none of its arguments.
+type Comparer interface {
+	Add(r *Request, baseline, again, target *Answer)
+}
+
+// Config is how to replay.
+type Config struct {
+	Target      Target
+	Against     *Target // each request goes there, too, and is compared; nil: not
+	Comparer    Comparer
+	Filter      Filter
+	Pace        Pace
+	Concurrency int           // requests under way at a time; 0: 64
+	Timeout     time.Duration // of a connection, and of an answer to its end; 0: 30 s
+	Cookies     bool          // sessions keep the cookies that they are given
+	Limit       int64         // requests to send; 0: all
+	Tolerance   Tolerance
+
+	// Progress is called with the time between that, and at the end.
+	Progress func(Progress)
+	Every    time.Duration
+
+	Now   func() time.Time                           // nil: time.Now
+	Sleep func(ctx context.Context, d time.Duration) // until d has passed or ctx has ended; nil: by a timer
+}
+
+// withDefaults fills in what is zero.
+func (c Config) withDefaults() Config {
+	if c.Concurrency <= 0 {
+		c.Concurrency = 64
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = 30 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Sleep == nil {
+		c.Sleep = sleep
+	}
+	return c
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// errEnough ends a replay that has sent what it was to send.
+var errEnough = errors.New("enough")
+
+// runner is a replay under way.
+type runner struct {
+	cfg      Config
+	source   *Source
+	parser   *Parser
+	sessions *sessions
+	tally    *tally
+	target   *sender
+	against  *sender
+	stop     context.CancelCauseFunc
+}
+
+// Run replays the requests of a source and returns when all were answered, when
+// there were too many errors, or when ctx ends. The report says which.
+func Run(ctx context.Context, cfg Config, source *Source, parser *Parser) *Report {
+	cfg = cfg.withDefaults()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r := &runner{cfg: cfg, source: source, parser: parser, sessions: newSessions(), stop: stop, tally: newTally(&cfg), target: newSender(cfg.Target, &cfg)}
+	defer r.target.close()
+	if cfg.Against != nil {
+		r.against = newSender(*cfg.Against, &cfg)
+		defer r.against.close()
+	}
+	defer context.AfterFunc(ctx, r.sessions.interrupt)()
+	quit := r.tell()
+	var workers sync.WaitGroup
+	for range cfg.Concurrency {
+		workers.Go(func() { r.work(ctx) })
+	}
+	err := r.read(ctx)
+	r.sessions.finish()
+	workers.Wait()
+	quit()
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	return r.report(err)
+}
+
+// tell calls Progress from time to time, until its result is called.
+func (r *runner) tell() func() {
+	if r.cfg.Progress == nil || r.cfg.Every <= 0 {
+		return func() {}
+	}
+	quit, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		tick := time.NewTicker(r.cfg.Every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				r.cfg.Progress(r.progress())
+			case <-quit:
+				last := r.progress()
+				last.Ended = true
+				r.cfg.Progress(last)
+				return
+			}
+		}
+	}()
+	return func() { close(quit); <-gone }
+}
+
+// Progress is how far a replay is.
+type Progress struct {
+	Done, Total        int64 // bytes of the logs as they are stored; Total 0: not known
+	Sent, Errors       int64
+	Elapsed            time.Duration
+	At                 time.Time // in the log
+	Malformed, LeftOut int64
+	Ended              bool // it is told of for the last time
+}
+
+func (r *runner) progress() Progress {
+	p := r.tally.progress(r.cfg.Now())
+	p.Done, p.Total = r.source.Progress()
+	return p
+}
+
+// read takes the lines one by one and gives their requests to their sessions
+// when they are due. It returns why it ended before the end of the logs.
+func (r *runner) read(ctx context.Context) error {
+	clock := clock{pace: r.cfg.Pace}
+	start, sent := r.cfg.Now(), int64(0)
+	for ctx.Err() == nil {
+		line, where, number, err := r.source.Next()
+		switch {
+		case err == io.EOF: // a wrapped one is of a log that was cut off
+			return nil
+		case errors.Is(err, errLongLine):
+			r.tally.malformed(where, number, err)
+			continue
+		case err != nil:
+			return err
+		}
+		req, err := r.parser.Parse(line)
+		if err != nil {
+			r.tally.malformed(where, number, err)
+			continue
+		}
+		if !r.tally.take(&req, r.cfg.Filter.look(&req)) {
+			continue
+		}
+		if r.cfg.Limit > 0 && sent == r.cfg.Limit {
+			return errEnough
+		}
+		sent++
+		req.due = start.Add(clock.due(req.At))
+		if wait := req.due.Sub(r.cfg.Now()); wait > time.Millisecond {
+			r.cfg.Sleep(ctx, wait)
+		}
+		if !r.sessions.put(ctx, &req) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// work answers for one request after another.
+func (r *runner) work(ctx context.Context) {
+	for s := range r.sessions.ready {
+		if ctx.Err() == nil {
+			r.serve(ctx, s)
+		}
+		r.sessions.done(s)
+	}
+}
+
+// serve sends a session's next request. The baseline is asked first, twice where
+// nothing can be harmed: what differs between its own answers is noise.
+func (r *runner) serve(ctx context.Context, s *session) {
+	req := s.queue[0]
+	lag := r.cfg.Now().Sub(req.due)
+	var jars [2]*jar
+	if r.cfg.Cookies && !s.alone {
+		jars = [2]*jar{&s.jars[0], &s.jars[1]}
+	}
+	var baseline, again *Answer
+	if r.against != nil {
+		baseline = r.against.send(ctx, req, jars[1])
+		if isSafe(req.Method) && r.cfg.Comparer != nil {
+			again = r.against.send(ctx, req, jars[1])
+		}
+	}
+	answer := r.target.send(ctx, req, jars[0])
+	if ctx.Err() != nil {
+		return // it was cut off by us
+	}
+	if r.tally.record(req, answer, baseline, lag) {
+		r.stop(fmt.Errorf("%w: %s", errTooMany, r.cfg.Tolerance))
+	}
+	if baseline != nil && r.cfg.Comparer != nil {
+		r.cfg.Comparer.Add(req, baseline, again, answer)
+	}
+}
