@@ -9,6 +9,7 @@
 //	PUT    /v1/services/{s}/versions/{v}         register a version
 //	DELETE /v1/services/{s}/versions/{v}         remove a version
 //	PUT    /v1/services/{s}/versions/{v}/drain   start or end draining
+//	POST   /v1/services/{s}/versions/{v}/probe   run journeys against it
 //	POST   /v1/services/{s}/pins/void            make the pins to a version void
 //	GET    /v1/services/{s}/history              its flips
 //	POST   /v1/services/{s}/rollouts             start a rollout; ?wait= tells how it goes

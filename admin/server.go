@@ -57,6 +57,9 @@ type Options struct {
 	Diff func() (api.Diff, error)
 	// Rollouts tells what rollouts need and show beside the state.
 	Rollouts Rollouts
+	// Probe runs journeys against a version, those of the service where none is
+	// named. A run that failed is no error.
+	Probe func(ctx context.Context, service, version string, journeys []string) (api.Probe, error)
 	// Reload reads the file anew; an error means that nothing changed.
 	Reload func(context.Context) error
 	// Tokens knows the callers; nil: everybody who reaches the server is the
@@ -132,6 +135,7 @@ func (s *Server) register() error {
 	s.registerHistory(a)
 	s.registerRollouts(a)
 	s.registerTools(a)
+	s.registerProbe(a)
 	s.registerPlain(a)
 	s.registerProfiles()
 	var err error

@@ -145,6 +145,12 @@ func (c *Client) Explain(ctx context.Context, body api.ExplainRequest) (*api.Exp
 	return post[api.Explanation](ctx, c, "/v1/explain", body)
 }
 
+// Probe runs journeys against each healthy endpoint of a version: those of the
+// service where none is named. A run that failed is no error.
+func (c *Client) Probe(ctx context.Context, service, version string, journeys []string) (*api.Probe, error) {
+	return post[api.Probe](ctx, c, servicePath(service, "versions", version, "probe"), api.ProbeRequest{Journeys: journeys})
+}
+
 // SignToken signs an override token.
 func (c *Client) SignToken(ctx context.Context, body api.TokenRequest) (*api.SignedToken, error) {
 	return post[api.SignedToken](ctx, c, "/v1/tokens", body)

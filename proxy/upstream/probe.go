@@ -20,15 +20,21 @@ func (c *Cluster) Probe(ctx context.Context) (asked int, err error) {
 	})
 }
 
-// Ask calls f for each endpoint that is neither down nor ejected, with its host
-// and what sends requests to it, and returns how many there are. Requests go the
-// way of all others (TLS, HTTP/2, the PROXY protocol's header), on connections of
+// Asked is an endpoint that can be asked.
+type Asked struct {
+	Address string // as the configuration names it
+	Host    string // the Host of its health checks
+	Send    func(*http.Request) (*http.Response, error)
+}
+
+// Ask calls f for each endpoint that is neither down nor ejected, some at the same
+// time, and returns how many there are. Requests go the way of all others (TLS, HTTP/2, the PROXY protocol's header), on connections of
 // their own; no redirect is followed, and nothing that is found counts for
 // health. The error names the first endpoint, in the order of the configuration,
 // for which f fails; it is ErrNoEndpoint where there is none to ask.
-func (c *Cluster) Ask(ctx context.Context, f func(ctx context.Context, host string, send func(*http.Request) (*http.Response, error)) error) (asked int, err error) {
+func (c *Cluster) Ask(ctx context.Context, f func(context.Context, Asked) error) (asked int, err error) {
 	return c.each(ctx, func(ctx context.Context, e *Endpoint, cfg HealthConfig) error {
-		return f(ctx, e.host(cfg.Host), e.asker())
+		return f(ctx, Asked{Address: e.Address, Host: e.host(cfg.Host), Send: e.asker()})
 	})
 }
 

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -43,25 +43,42 @@ func (s *Server) probe(ctx context.Context, service, version string, stage state
 		return err
 	}
 	log := s.log.With(zap.String("service", service), zap.String("version", version))
-	return travel(ctx, c, journeys, log)
+	runs, err := travel(ctx, c, journeys, log)
+	for _, r := range runs {
+		if r.Err != nil {
+			return fmt.Errorf("endpoint %s: %w", r.endpoint, r.Err)
+		}
+	}
+	return err
+}
+
+// trip is a run of a journey against an endpoint.
+type trip struct {
+	endpoint string
+	journey.Result
 }
 
 // travel runs journeys, one after another, against each healthy endpoint of a
-// version.
-func travel(ctx context.Context, c *upstream.Cluster, journeys []*journey.Journey, log *zap.Logger) error {
-	_, err := c.Ask(ctx, func(ctx context.Context, host string, send func(*http.Request) (*http.Response, error)) error {
+// version. Its error is upstream.ErrNoEndpoint.
+func travel(ctx context.Context, c *upstream.Cluster, journeys []*journey.Journey, log *zap.Logger) ([]trip, error) {
+	var mu sync.Mutex
+	var trips []trip
+	_, err := c.Ask(ctx, func(ctx context.Context, e upstream.Asked) error {
 		for _, j := range journeys {
-			res := j.Run(ctx, journey.Target{Host: host, Send: send})
+			res := j.Run(ctx, journey.Target{Host: e.Host, Send: e.Send})
 			if res.Err != nil {
 				last := res.Steps[len(res.Steps)-1]
-				log.Debug("a journey failed", zap.String("journey", j.Name()), zap.String("host", host), zap.Error(res.Err),
+				log.Debug("a journey failed", zap.String("journey", j.Name()), zap.String("endpoint", e.Address), zap.Error(res.Err),
 					zap.String("request", last.Request), zap.String("response", last.Response))
-				return res.Err
 			}
+			mu.Lock()
+			trips = append(trips, trip{e.Address, res})
+			mu.Unlock()
 		}
 		return nil
 	})
-	return err
+	slices.SortStableFunc(trips, func(a, b trip) int { return strings.Compare(a.endpoint, b.endpoint) })
+	return trips, err
 }
 
 // journeysOf compiles journeys of the file, those of a service where no names are

@@ -90,3 +90,41 @@ func TestJourneyThatIsGone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Versions that break a step each fail at that step: journeys by versions.
+func TestProbeNow(t *testing.T) {
+	versions, declared := []string{"", "login", "cart", "checkout"}, ""
+	for i, broken := range versions {
+		declared += fmt.Sprintf("v%d: {endpoints: [%q], weight: %d}, ", i, serveStore(t, broken).address, 1-min(i, 1))
+	}
+	s := run(t, "services: {web: {journeys: [login, checkout], versions: {"+declared+"none: {endpoints: [\""+dead(t)+"\"]}}}}",
+		checkoutJourney+"  login: {steps: [{name: login, method: POST, path: /login}]}")
+	got := ""
+	for i := range versions {
+		p, err := s.admin.Probe(t.Context(), "web", fmt.Sprintf("v%d", i), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range p.Runs {
+			last := r.Steps[len(r.Steps)-1]
+			got += fmt.Sprintf("v%d %s %t %s; ", i, r.Journey, r.Passed, last.Name)
+			if r.Passed != (last.Failure == "") || r.Passed != (last.Response == "") {
+				t.Errorf("%+v", r)
+			}
+		}
+	}
+	const want = "v0 login true login; v0 checkout true checkout; v1 login false login; v1 checkout false login; " +
+		"v2 login true login; v2 checkout false cart; v3 login true login; v3 checkout false checkout; "
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if p, err := s.admin.Probe(t.Context(), "web", "v0", []string{"nothing"}); err == nil || !strings.Contains(err.Error(), `the file has no journey "nothing"`) {
+		t.Error(p, err)
+	}
+	for range maxDemanded {
+		s.probing <- struct{}{}
+	}
+	if p, err := s.admin.Probe(t.Context(), "web", "v0", nil); err == nil || !strings.Contains(err.Error(), "4 probes are under way") {
+		t.Error(p, err)
+	}
+}

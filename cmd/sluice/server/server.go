@@ -57,16 +57,17 @@ type Options struct {
 
 // Server is a running Sluice.
 type Server struct {
-	log    *zap.Logger
-	now    func() time.Time
-	keeper *state.Keeper
-	store  state.Store
-	stats  *stats.Registry
-	certs  *certs.Keeper
-	proxy  *proxy.Server
-	admin  *admin.Server
-	driver *driver.Driver // of the rollouts
-	hooks  *hook.Sender   // to whom their transitions are told
+	log     *zap.Logger
+	now     func() time.Time
+	keeper  *state.Keeper
+	store   state.Store
+	stats   *stats.Registry
+	certs   *certs.Keeper
+	proxy   *proxy.Server
+	admin   *admin.Server
+	driver  *driver.Driver // of the rollouts
+	hooks   *hook.Sender   // to whom their transitions are told
+	probing chan struct{}  // one for each probe on demand that is under way
 	// accessLog is nil where requests are not logged.
 	accessLog *accesslog.Sink
 	tracing   *tracing.Exporter // nil: no request is traced
@@ -113,7 +114,7 @@ type Server struct {
 func Start(ctx context.Context, file *configs.File, opt Options) (*Server, error) {
 	s := &Server{
 		log: cmp.Or(opt.Log, zap.NewNop()), now: opt.Now,
-		file: file, started: file, failed: make(chan error, 1),
+		file: file, started: file, failed: make(chan error, 1), probing: make(chan struct{}, maxDemanded),
 		sockets: sockets{free: opt.Sockets}, replaced: make(chan struct{}), reloaded: opt.Reloaded,
 	}
 	defer s.sockets.closeRest(s.log)

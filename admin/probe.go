@@ -1,0 +1,46 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"sluice/admin/api"
+	"sluice/state"
+)
+
+type probeInput struct {
+	Service string `path:"s"`
+	Version string `path:"v"`
+	Body    api.ProbeRequest
+}
+
+type probeOutput struct{ Body api.Probe }
+
+// registerProbe registers what sends synthetic requests to a version.
+func (s *Server) registerProbe(a huma.API) {
+	add(a, huma.Operation{OperationID: "probe", Method: http.MethodPost, Path: "/v1/services/{s}/versions/{v}/probe",
+		Summary: "Run journeys against each healthy endpoint of a version"}, s.probe)
+}
+
+func (s *Server) probe(ctx context.Context, in *probeInput) (*probeOutput, error) {
+	if s.opts.Probe == nil {
+		return nil, notServed("this instance reaches no versions", "ask one that does")
+	}
+	st := s.opts.Control.State()
+	svc, err := lookUp(st, in.Service)
+	if err != nil {
+		return nil, s.problem(err, false)
+	}
+	if svc.Versions[in.Version] == nil {
+		return nil, s.problem(&state.Refusal{Reason: state.ErrNotFound, Service: in.Service, Version: in.Version, Field: "version",
+			Message: fmt.Sprintf("%s has no version %q", in.Service, in.Version), Remedy: known("versions", svc.Versions)}, false)
+	}
+	p, err := s.opts.Probe(ctx, in.Service, in.Version, in.Body.Journeys)
+	if err != nil {
+		return nil, s.problem(err, false)
+	}
+	return &probeOutput{Body: p}, nil
+}
