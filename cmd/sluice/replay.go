@@ -42,6 +42,10 @@ Through the proxy, requests carry an override token that the admin API signs, an
 so reach the version where the proxy's routes lead to the service: --proxy says
 where it listens, --host which site is meant if the log doesn't tell.
 
+With --against each request also goes to another version, twice if its method is
+safe: what differs between that one's own answers is noise, the rest is reported
+by path and field, with examples whose secrets are masked.
+
 Exit status: 0 if all went well, 1 if the replay failed, was stopped or had
 nothing to send, else as for every command.`
 
@@ -56,6 +60,7 @@ type replayFlags struct {
 	limit                                          int64
 	requestTimeout                                 time.Duration
 	noCookies, quiet                               bool
+	against                                        againstFlags
 }
 
 // newReplay returns the command that sends a log's requests again.
@@ -67,6 +72,7 @@ func newReplay(r *remote) *cobra.Command {
 		Long:  replayHelp,
 		Example: `  sluice replay access.log --service web --version v2
   sluice replay access.log.*.gz --service web --version v2 --speed 10x --html report.html
+  sluice replay access.log --service web --version v2 --against v1 --rate 50
   sluice replay access.log --target http://127.0.0.1:9001 --rate 500 --path '^/api/'
   zcat old.gz | sluice replay - --target http://127.0.0.1:9001 --speed max --json`,
 		Args: cobra.MinimumNArgs(1),
@@ -98,6 +104,7 @@ func newReplay(r *remote) *cobra.Command {
 	s.StringVar(&f.since, "since", "", "send what was logged at or after this `TIME` (RFC 3339) only")
 	s.StringVar(&f.until, "until", "", "send what was logged before this `TIME` (RFC 3339) only")
 	s.StringVar(&f.html, "html", "", "write the report with pictures to this `FILE`, too")
+	f.against.add(cmd)
 	s.BoolVar(&f.quiet, "quiet", false, "don't tell how far it is")
 	return cmd
 }
@@ -108,13 +115,20 @@ func (f *replayFlags) run(r *remote, cmd *cobra.Command, logs []string) error {
 	if err != nil {
 		return usage("%v", err)
 	}
+	comparer, err := f.against.comparer()
+	if err != nil {
+		return err
+	}
+	if cfg.Against != nil {
+		cfg.Comparer = comparer
+	}
 	source, err := replay.Open(logs, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
 	defer source.Close()
 	if f.target == "" {
-		if err := f.override(r, cmd.Context(), &cfg.Target); err != nil {
+		if err := f.override(r, cmd.Context(), &cfg); err != nil {
 			return err
 		}
 	}
@@ -122,6 +136,9 @@ func (f *replayFlags) run(r *remote, cmd *cobra.Command, logs []string) error {
 		watchReplay(&cfg, cmd.ErrOrStderr(), isTerminal(os.Stderr))
 	}
 	report := replay.Run(cmd.Context(), cfg, source, parser)
+	if cfg.Against != nil {
+		report.SetComparison(compared{comparer.Report()})
+	}
 	if f.html != "" {
 		if err := writeReport(f.html, report); err != nil {
 			return err
@@ -151,19 +168,25 @@ func writeReport(name string, report *replay.Report) error {
 	return w.Close()
 }
 
-// override has the target reach the version: it signs a token that is good for
-// longer than a replay goes on.
-func (f *replayFlags) override(r *remote, ctx context.Context, t *replay.Target) error {
+// override has the targets reach their versions: it signs tokens that are good
+// for longer than a replay goes on.
+func (f *replayFlags) override(r *remote, ctx context.Context, cfg *replay.Config) error {
 	c, err := r.dial()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	signed, err := c.SignToken(ctx, api.TokenRequest{Overrides: map[string]string{f.service: f.version}, TTL: api.Duration(72 * time.Hour), Subject: "replay"})
-	if err != nil {
-		return err
+	targets := []*replay.Target{&cfg.Target}
+	if cfg.Against != nil {
+		targets = append(targets, cfg.Against)
 	}
-	t.Header.Set("Sluice-Token", signed.Token)
+	for _, t := range targets {
+		signed, err := c.SignToken(ctx, api.TokenRequest{Overrides: map[string]string{f.service: t.Name}, TTL: api.Duration(72 * time.Hour), Subject: "replay"})
+		if err != nil {
+			return err
+		}
+		t.Header.Set("Sluice-Token", signed.Token)
+	}
 	return nil
 }
 
@@ -192,7 +215,7 @@ func (f *replayFlags) config() (replay.Config, *replay.Parser, error) {
 	if cfg.Tolerance, err = replay.ParseTolerance(f.maxErrors); err != nil {
 		return cfg, nil, fmt.Errorf("--max-errors: %w", err)
 	}
-	if cfg.Target, err = f.asked(); err != nil {
+	if err := f.setTargets(&cfg); err != nil {
 		return cfg, nil, err
 	}
 	if cfg.Filter, err = f.filter(); err != nil {
@@ -202,13 +225,30 @@ func (f *replayFlags) config() (replay.Config, *replay.Parser, error) {
 	return cfg, parser, err
 }
 
-// asked returns who is asked.
-func (f *replayFlags) asked() (replay.Target, error) {
-	t := replay.Target{Name: f.target, Connect: f.connect, Host: f.host, Header: http.Header{}}
-	flag, text := "--target", f.target
-	if f.target == "" {
-		t.Name, flag, text = f.version, "--proxy", f.proxy
+// setTargets says who is asked.
+func (f *replayFlags) setTargets(cfg *replay.Config) error {
+	flag, text, name := "--proxy", f.proxy, f.version
+	if f.target != "" {
+		flag, text, name = "--target", f.target, f.target
 	}
+	var err error
+	if cfg.Target, err = f.asked(flag, text, name); err != nil || f.against.name == "" {
+		return err
+	}
+	if f.target != "" {
+		flag, text = "--against", f.against.name
+	}
+	against, err := f.asked(flag, text, f.against.name)
+	if f.target != "" {
+		against.Connect = "" // that is for the target
+	}
+	cfg.Against = &against
+	return err
+}
+
+// asked returns the target behind a URL.
+func (f *replayFlags) asked(flag, text, name string) (replay.Target, error) {
+	t := replay.Target{Name: name, Connect: f.connect, Host: f.host, Header: http.Header{}}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil {
 		return t, fmt.Errorf("%s is %q; write a URL without a path, such as http://127.0.0.1:9001", flag, text)

@@ -37,7 +37,7 @@ type sessions struct {
 	pending   int
 	bytes     int
 	begun     int64 // sessions
-	forgotten int64 // of them, those that were let go with their cookies
+	forgotten int64 // of them, those that were let go with cookies
 }
 
 func newSessions() *sessions {
@@ -106,9 +106,12 @@ func (s *sessions) done(of *session) {
 	case !of.alone:
 		of.queue = nil
 		delete(s.busy, of.key)
-		if s.idle.Add(of.key, of) {
-			s.forgotten++
+		if s.idle.Len() == maxIdle {
+			if _, oldest, _ := s.idle.RemoveOldest(); oldest.jars[0].size+oldest.jars[1].size > 0 {
+				s.forgotten++
+			}
 		}
+		s.idle.Add(of.key, of)
 	}
 	s.room.Broadcast()
 }
