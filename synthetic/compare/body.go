@@ -110,14 +110,18 @@ const relearn = 4
 // read reads the bodies. If one can't be compared none is: what a candidate is
 // blamed for must depend on the same chances as what the baseline is.
 func (t *trio) read() (reason string) {
+	t.reason = t.decode()
+	if t.reason != "" || t.alike() {
+		return t.reason
+	}
 	for range relearn {
 		maps := *t.pat.maps.Load()
 		var grew []uint64
-		for i, r := range [...]*Response{&t.pair.Baseline, &t.pair.Candidate, t.pair.Again} {
+		for i, r := range t.responses() {
 			if r == nil {
 				continue
 			}
-			if t.reason = t.readOne(&t.bodies[i], r, maps); t.reason != "" {
+			if t.reason = t.digest(&t.bodies[i], r, maps); t.reason != "" {
 				return t.reason
 			}
 			grew = append(grew, t.bodies[i].w.grew...)
@@ -131,16 +135,35 @@ func (t *trio) read() (reason string) {
 	return t.reason
 }
 
-func (t *trio) readOne(b *body, r *Response, maps map[uint64]bool) (reason string) {
-	if b.w == nil {
+// responses are those of the bodies.
+func (t *trio) responses() [3]*Response {
+	return [...]*Response{&t.pair.Baseline, &t.pair.Candidate, t.pair.Again}
+}
+
+func (t *trio) decode() (reason string) {
+	for i, r := range t.responses() {
+		if r == nil {
+			continue
+		}
+		b := &t.bodies[i]
 		b.w = t.c.walks.Get().(*walk)
 		if b.data, reason = decode(r, b.w, t.c.cfg.MaxBody); reason != "" {
 			return reason
 		}
 	}
+	return ""
+}
+
+// alike reports that there is nothing to look for, as with most static answers.
+func (t *trio) alike() bool {
+	return bytes.Equal(t.bodies[0].data, t.bodies[1].data) && (t.pair.Again == nil || bytes.Equal(t.bodies[0].data, t.bodies[2].data))
+}
+
+// digest reads a body that is JSON. One that can't be read as JSON is compared as bytes.
+func (t *trio) digest(b *body, r *Response, maps map[uint64]bool) (reason string) {
 	b.json = false
+	b.w.grew = b.w.grew[:0]
 	if !mayBeJSON(r, b.data) {
-		b.w.grew = b.w.grew[:0]
 		return ""
 	}
 	reason = b.w.read(b.data, t.c.seed, maps)

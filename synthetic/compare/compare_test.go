@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -440,5 +441,24 @@ func TestPatternsOfPaths(t *testing.T) {
 	}
 	if last != "GET /products/{name}" {
 		t.Errorf("slugs: %q", last)
+	}
+}
+
+func TestManyAddAtOnce(t *testing.T) {
+	c := New(Config{Least: 1})
+	var all sync.WaitGroup
+	for g := range 4 {
+		all.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(g), 3))
+			for range 200 {
+				again := shop(r, 1, "1", 0)
+				c.Add(Pair{Method: "GET", Path: "/a", Baseline: shop(r, 1, "1", 0), Candidate: shop(r, 1, "1", 1), Again: &again})
+				c.Verdict()
+			}
+		})
+	}
+	all.Wait()
+	if r := c.Report(); r.Comparisons != 800 || r.Verdict.Decision != Fail {
+		t.Errorf("%d comparisons: %+v", r.Comparisons, r.Verdict)
 	}
 }
