@@ -2,7 +2,11 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -103,5 +107,40 @@ func TestProbeOverHTTP2(t *testing.T) {
 	s.status.Store(503)
 	if _, err := probe(t, c); err == nil || !strings.Contains(err.Error(), "answered 503") {
 		t.Error(err)
+	}
+}
+
+// A body can be read to its end, over HTTP/2 and TLS too, and its connection
+// ends with it.
+func TestAsk(t *testing.T) {
+	a := newAuthority(t)
+	for _, secure := range []*TLSConfig{nil, {CA: a.pem}} {
+		var server *tls.Config
+		if secure != nil {
+			server = a.serverConfig("127.0.0.1")
+		}
+		s := serve2(t, "tcp", "127.0.0.1:0", server)
+		cfg := speaking2(s)
+		cfg.TLS, cfg.Health.Host = secure, "shop.test"
+		c := start(t, cfg, Deps{})
+		n, err := c.Ask(t.Context(), func(ctx context.Context, e Asked) error {
+			req, err := http.NewRequestWithContext(ctx, "GET", "http://"+e.Host+"/cart", nil)
+			if err != nil {
+				return err
+			}
+			resp, err := e.Send(req)
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if want := fmt.Sprintf("HTTP/2.0 GET shop.test /cart, TLS %v", secure != nil); string(body) != want || e.Address != s.address {
+				t.Errorf("%s answers %q, want %q", e.Address, body, want)
+			}
+			return err
+		})
+		if n != 1 || err != nil {
+			t.Errorf("%d asked, error %v", n, err)
+		}
 	}
 }
