@@ -220,9 +220,7 @@ func outOfDescriptors(t *testing.T) {
 		many = append(many, c)
 	}
 	eventually(t, "the listener says what is short", func() bool { return r.stats.Edge().AcceptPauses["descriptors"] > 0 })
-	if n := logs.FilterMessageSnippet("out of file descriptors").Len(); n != 1 {
-		t.Errorf("%d lines: %v", n, logs.All())
-	}
+	eventually(t, "the line that follows the figure", func() bool { return logs.FilterMessageSnippet("out of file descriptors").Len() > 0 })
 	io.WriteString(ordinary, strings.TrimPrefix(get("/"), "G"))
 	if s := statuses(until(t, ordinary, "\r\n\r\n")); s != "503" && s != "502" {
 		t.Errorf("without a descriptor for the endpoint: %s", s)
@@ -244,6 +242,9 @@ func outOfDescriptors(t *testing.T) {
 		answer, _ := io.ReadAll(c)
 		return statuses(string(answer)) == "200"
 	})
+	if n := logs.FilterMessageSnippet("out of file descriptors").Len(); n != 1 {
+		t.Errorf("%d lines: %v", n, logs.All())
+	}
 	checkNoEjection(t, r)
 }
 
