@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
+	"errors"
 	"io"
 	"strings"
 
@@ -66,7 +67,8 @@ func decode(r *Response, w *walk, most int) (data []byte, reason string) {
 		w.plain = into.Bytes()
 	}
 	switch {
-	case err != nil && len(r.Body) > most, err == nil && len(w.plain) > most:
+	case err != nil && len(r.Body) > most, err == nil && len(w.plain) > most,
+		errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return nil, tooLarge
 	case err != nil:
 		return r.Body, ""

@@ -351,6 +351,7 @@ func TestHostileBodiesAreNotCompared(t *testing.T) {
 		{"deep objects", tooDeep, ok(strings.Repeat(`{"a":`, 100_000))},
 		{"a gzip bomb", tooLarge, Response{Header: []Field{{"Content-Encoding", "gzip"}}, Body: bomb}},
 		{"a zstd bomb", tooLarge, Response{Header: []Field{{"Content-Encoding", "zstd"}}, Body: zbomb}},
+		{"a zstd frame of one large segment", tooLarge, Response{Header: []Field{{"Content-Encoding", "zstd"}}, Body: segment()}},
 		{"fields", tooMany, ok(fields + "}")},
 		{"unknown", "unknown encoding", Response{Header: []Field{{"Content-Encoding", "gzip, gzip"}}, Body: bomb}},
 	} {
@@ -364,6 +365,15 @@ func TestHostileBodiesAreNotCompared(t *testing.T) {
 			}
 		})
 	}
+}
+
+// segment is a zstd frame that asks for 16 MiB at once.
+func segment() []byte {
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithSingleSegment(true))
+	if err != nil {
+		panic(err)
+	}
+	return w.EncodeAll(make([]byte, 16<<20), nil)
 }
 
 // name writes a number in letters.
