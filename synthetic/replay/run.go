@@ -202,7 +202,7 @@ func (r *runner) work(ctx context.Context) {
 // serve sends a session's next request. The baseline is asked first, twice where
 // nothing can be harmed: what differs between its own answers is noise.
 func (r *runner) serve(ctx context.Context, s *session) {
-	req := s.queue[0]
+	req := r.sessions.first(s)
 	lag := r.cfg.Now().Sub(req.due)
 	var jars [2]*jar
 	if r.cfg.Cookies && !s.alone {

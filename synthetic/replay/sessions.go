@@ -16,7 +16,7 @@ const (
 )
 
 // session is requests that go one after the other. Of its fields, jars are for
-// the worker that has it; sessions owns the rest.
+// the worker that has it; the lock of sessions guards the rest.
 type session struct {
 	key   uint64
 	alone bool
@@ -89,6 +89,13 @@ func (s *sessions) wake(key uint64) *session {
 	}
 	s.begun++
 	return &session{key: key}
+}
+
+// first returns the request whose turn it is, while put may append others.
+func (s *sessions) first(of *session) *Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return of.queue[0]
 }
 
 // done takes the answered request off its session, which goes on with its next
