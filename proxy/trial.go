@@ -21,6 +21,7 @@ func (x *exchange) beginTrial() {
 	if arm := x.target.Arm; arm != nil && (x.dec.Reason == routing.Pin || x.dec.Reason == routing.Split) {
 		r := x.trialRequest()
 		x.ticket = arm.Begin(&r)
+		x.times.taken = true
 	}
 }
 
@@ -63,6 +64,9 @@ func (x *exchange) endTrial(o *stats.Outcome) {
 	ended := *o
 	if x.failure.kind == faultClient {
 		ended.Flags |= stats.Aborted // also where it was told so: no version is to blame
+	}
+	if x.times.head > 0 {
+		x.ticket.Connected(int64(x.times.connect))
 	}
 	x.ticket.End(&ended, x.marked)
 	x.ticket = trial.Ticket{}

@@ -84,6 +84,7 @@ type Ticket struct {
 	arm        *Arm
 	unit       uint64
 	start      int64
+	connect    int64   // ns that it took to connect to the version's endpoint
 	window     *window // of the session that the request begins; nil: it begins none
 	connection uint32
 	slot       uint32
@@ -141,6 +142,12 @@ func (t *Trial) meets(unit uint64, known flags) bool {
 	return ok && was&seen == 0
 }
 
+// Connected notes that so many ns of the request's time went into a new connection
+// to the endpoint. The tests of latency leave them out: a candidate's pool is cold
+// while its baseline's is warm, and at a small share of sessions it stays so, since
+// idle connections are closed after seconds. An objective of the service counts them.
+func (t *Ticket) Connected(nanos int64) { t.connect = max(nanos, 0) }
+
 // End counts a request that has ended. o.Nanos is how long it took and o.Now when
 // it ended; marked says that the response had one of Headers. A zero ticket
 // counts nothing.
@@ -149,7 +156,7 @@ func (t *Ticket) End(o *stats.Outcome, marked bool) {
 	if a == nil {
 		return
 	}
-	bucket := stats.BucketOf(o.Nanos)
+	bucket := stats.BucketOf(max(0, o.Nanos-t.connect))
 	shard := a.shard(t.connection)
 	if shard.latency != nil {
 		shard.latency[bucket].Add(1)

@@ -203,3 +203,26 @@ func TestCountingBegins(t *testing.T) {
 		t.Error("the cohort does not begin anew")
 	}
 }
+
+// TestConnectionsAreNoLatency: the time that a new connection took counts for an
+// objective alone.
+func TestConnectionsAreNoLatency(t *testing.T) {
+	var history stats.Histogram
+	history.Counts[stats.BucketOf(1e6)] = 1000
+	tr, c := newTrial(0.5, func(cfg *Config) { cfg.History, cfg.Bad.Latency = &history, 30*time.Millisecond })
+	candidate, _ := tr.Arms()
+	for session, nanos := range []int64{11e6, 41e6} {
+		ticket := candidate.Begin(&Request{Session: uint64(session) + 1, Epoch: 5, Start: c.now})
+		ticket.Connected(nanos - 1e6)
+		ticket.End(&stats.Outcome{Status: 200, Nanos: nanos, Now: c.now}, false)
+	}
+	ticket := candidate.Begin(&Request{Session: 3, Epoch: 5, Start: c.now})
+	ticket.End(&stats.Outcome{Status: 200, Nanos: 11e6, Now: c.now}, false)
+	var events [metrics]int
+	for _, e := range tr.Drain(c.time()).Events {
+		events[e.Metric]++
+	}
+	if want := ([metrics]int{Errors: 1, P95: 1, P99: 1}); events != want {
+		t.Errorf("events %v, want %v", events, want)
+	}
+}
