@@ -69,8 +69,9 @@ func TestAFullListenerWaits(t *testing.T) {
 		return false
 	}
 	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) { r.listener.Connections = 1 })
-	first, second := r.dial(), r.dial()
-	io.WriteString(first, get("/1", closing))
+	first := r.dial()
+	io.WriteString(first, get("/1", closing)) // soon enough not to be closed for the next
+	second := r.dial()
 	io.WriteString(second, get("/2", closing))
 	eventually(t, "the endpoint is asked", func() bool { return r.clusters["v1"].InUse() == 1 })
 	eventually(t, "the listener waits", func() bool { return r.stats.Edge().AcceptPauses["limit"] == 1 })
