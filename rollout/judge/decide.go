@@ -210,7 +210,7 @@ func (st *State) viewShift(_ Metric, in Input) MetricView {
 	margin := st.cfg.margin(in.Next)
 	view := MetricView{
 		Metric: Shift, Candidate: st.shift.Candidate, Events: st.shift.Sessions, Margin: st.cfg.refuted(Shift, margin),
-		Harm: st.shift.harm(st.idle(), in.Dispersion), Safe: st.shift.safe(margin, in.Dispersion), Ratio: 1,
+		Harm: st.shift.harm(st.idle(), in.Dispersion), Safe: st.shift.safe(margin, st.idle(), in.Dispersion), Ratio: 1,
 	}
 	if by := st.shift.slower(); by > 0 {
 		view.Ratio = math.Exp2(float64(bucketsOf(st.cfg.tolerated(Shift))+by) / bucketsPerOctave)

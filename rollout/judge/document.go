@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // documentVersion is raised when the meaning of a state's JSON changes.
@@ -75,10 +76,10 @@ func (l *labels) fits(empty *labels) bool {
 }
 
 func (f *shift) fits(empty *shift) bool {
-	if len(f.Log) != len(empty.Log) || len(f.Base) != len(empty.Base) || len(f.Safe) != len(empty.Safe) {
+	if len(f.Log) != len(empty.Log) || len(f.Base) != len(empty.Base) || len(f.Safe) != len(empty.Safe) || len(f.SafeBase) != len(empty.Safe) {
 		return false
 	}
-	for _, s := range f.Safe {
+	for _, s := range slices.Concat(f.Safe, f.SafeBase) {
 		if len(s) != shifts || !possible(s) {
 			return false
 		}

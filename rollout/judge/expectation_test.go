@@ -98,7 +98,7 @@ func TestMeanOfShiftBetsIsOne(t *testing.T) {
 			st := run(labels, bucketsOf(1.25))
 			harm += probability(labels, shares) * math.Exp(st.shift.harm(st.idle(), 1))
 			st = run(labels, bucketsOf(2.5))
-			safe += probability(labels, shares) * math.Exp(st.shift.safe(0, 1))
+			safe += probability(labels, shares) * math.Exp(st.shift.safe(0, st.idle(), 1))
 		})
 		alike(t, "mean of harm", harm, 1)
 		alike(t, "mean of safe", safe, 1)

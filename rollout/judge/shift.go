@@ -22,47 +22,63 @@ type shift struct {
 	Log       []float64   `json:"log"`       // gains of the bets on 1, 2, 4 … 32 buckets slower
 	Base      []float64   `json:"base"`      // as in labels
 	Safe      [][]float64 `json:"safe"`      // for each margin, gains of the bets on as much faster than it
+	SafeBase  [][]float64 `json:"safe_base"` // as Base, for Safe
 }
 
 func newShift(margins int) shift {
-	s := shift{Log: make([]float64, shifts), Base: make([]float64, shifts), Safe: make([][]float64, margins)}
-	for i := range s.Base {
-		s.Base[i] = logOfHalf
-	}
-	for i := range s.Safe {
-		s.Safe[i] = make([]float64, shifts)
+	s := shift{Log: make([]float64, shifts), Base: firstStakes()}
+	for range margins {
+		s.Safe, s.SafeBase = append(s.Safe, make([]float64, shifts)), append(s.SafeBase, firstStakes())
 	}
 	return s
 }
 
+// firstStakes are what bets begin with.
+func firstStakes() []float64 {
+	b := make([]float64, shifts)
+	for i := range b {
+		b[i] = logOfHalf
+	}
+	return b
+}
+
+// restart lets the bets of both sides begin anew with a share q of the stake. Those
+// on safety need it as those on harm do: they are made by a reference of the past,
+// and a poor one, as there is after a start, costs a stake that nothing brings back.
 func (f *shift) restart(logQ float64) {
-	for i := range f.Base {
-		f.Base[i] = logAddExp(f.Base[i], logQ-f.Log[i])
+	begin := func(base, gains []float64) {
+		for i := range base {
+			base[i] = logAddExp(base[i], logQ-gains[i])
+		}
+	}
+	begin(f.Base, f.Log)
+	for m := range f.Safe {
+		begin(f.SafeBase[m], f.Safe[m])
 	}
 }
 
-// harm and safe are as those of labels.
+// harm is as that of labels, and safe likewise.
 func (f *shift) harm(idle, dispersion float64) float64 {
+	return shiftValue(f.Base, f.Log, idle, dispersion)
+}
+
+func (f *shift) safe(margin int, idle, dispersion float64) float64 {
+	return shiftValue(f.SafeBase[margin], f.Safe[margin], idle, dispersion)
+}
+
+func shiftValue(base, gains []float64, idle, dispersion float64) float64 {
 	var sum logSum
-	for i, v := range f.Log {
+	for i, v := range gains {
 		if dispersion > 1 {
 			sum.add(logOfHalf + v/dispersion - math.Log(shifts))
 		} else {
-			sum.add(f.Base[i] + v - math.Log(shifts))
+			sum.add(base[i] + v - math.Log(shifts))
 		}
 	}
 	if dispersion > 1 {
 		idle = 0.5
 	}
 	sum.add(math.Log(idle))
-	return sum.log()
-}
-
-func (f *shift) safe(margin int, dispersion float64) float64 {
-	var sum logSum
-	for _, v := range f.Safe[margin] {
-		sum.add(v/dispersion - math.Log(shifts))
-	}
 	return sum.log()
 }
 

@@ -35,7 +35,7 @@ func hour(st *State, seed uint64, moved float64, reference int) (convicted, clea
 		if convicted == 0 && st.shift.harm(st.idle(), 1) > math.Log(100/0.3) {
 			convicted = n
 		}
-		if cleared == 0 && st.shift.safe(3, 1) > math.Log(20) {
+		if cleared == 0 && st.shift.safe(3, st.idle(), 1) > math.Log(20) {
 			cleared = n
 		}
 	}
@@ -113,4 +113,27 @@ func TestOddsNeverFallAndAreBounded(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A reference that fits nothing, as a few latencies from a start may make it, costs
+// a promotion time and not all hope: bets begin anew each minute.
+func TestAPoorReferenceIsOutlived(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 1))
+	st := New(DefaultConfig())
+	play := func(middle float64, sessions int) {
+		c, all := histogram(r, sessions/4, 200, 0), histogram(r, sessions*3/4, 200, 0)
+		for b := range all {
+			all[b] += c[b]
+		}
+		st.Latencies(c, all, histogram(r, 2000, middle, 0), 0.25)
+	}
+	play(150, 8000)
+	if before := st.shift.safe(3, st.idle(), 1); before > 0 {
+		t.Fatalf("the poor reference did no harm: %v", before)
+	}
+	st.Minute()
+	play(200, 8000)
+	if after := st.shift.safe(3, st.idle(), 1); after < math.Log(20) {
+		t.Errorf("a fitting reference brings no safety: %v", after)
+	}
 }
