@@ -62,6 +62,9 @@ func (s *Server) service(_ context.Context, in *serviceInput) (*serviceOutput, e
 	out := &serviceOutput{ETag: etag(svc.Revision), Body: s.view(svc, numbers)}
 	target := s.target(state.Preview(st, state.Rollback{Service: svc.Name}, s.preview(svc.Name)), numbers)
 	out.Body.Rollback = &target
+	if r := st.Under(svc.Name); r != nil {
+		out.Body.Rollout = r.ID
+	}
 	return out, nil
 }
 

@@ -21,6 +21,7 @@ type Service struct {
 	Barrier  bool      `json:"barrier,omitempty" doc:"Whether traffic is kept from versions that can't read the level"`
 	Versions []Version `json:"versions" doc:"By name"`
 	Rollback *Target   `json:"rollback,omitempty" doc:"Where a rollback without a target would go; absent in lists"`
+	Rollout  string    `json:"rollout,omitempty" doc:"The ID of the rollout under way; absent in lists, and where there is none"`
 }
 
 // Version is one version of a service.

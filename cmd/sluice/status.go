@@ -122,6 +122,9 @@ func printService(w io.Writer, s *api.Service) error {
 	case s.Rollback.Why != "":
 		text += ": " + s.Rollback.Why
 	}
+	if s.Rollout != "" {
+		text += fmt.Sprintf("\nrollout %s is under way: sluice rollout show %s", s.Rollout, s.Rollout)
+	}
 	_, err := fmt.Fprintf(w, "\nrevision %d, epoch %d; %s%s\n", s.Revision, s.Epoch, guardText(s.Level, s.Barrier), text)
 	return err
 }
