@@ -52,11 +52,22 @@ func (a *answer) first(text string, path jp.Expr) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	hits := path.Get(v)
+	hits := hitsOf(path, v)
 	if len(hits) == 0 {
 		return nil, fmt.Errorf("%s is not in the body", text)
 	}
 	return hits[0], nil
+}
+
+// hitsOf returns what a path leads to; nothing where the library panics, as it does
+// for a range of an empty list (found by fuzzing): there is nothing to be found then.
+func hitsOf(path jp.Expr, v any) (hits []any) {
+	defer func() {
+		if recover() != nil {
+			hits = nil
+		}
+	}()
+	return path.Get(v)
 }
 
 // check reports in what an answer isn't as expected: in its status, or else in
