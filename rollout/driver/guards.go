@@ -22,7 +22,8 @@ func judgeConfig(g state.Guards) judge.Config {
 		cfg.Margins = margins(g.Margins, cfg)
 	}
 	if g.Latency != 0 {
-		tolerateLatency(&cfg, 1+max(g.Latency, 0))
+		// The judge's margins count from there: what must be refuted moves along.
+		cfg.Tolerated[judge.Shift] = min(1+max(g.Latency, 0), mostTolerated)
 	}
 	// A policy may demand more than the tails are allowed by default.
 	least := cfg.Margins[0].Ratio
@@ -67,20 +68,9 @@ func latencyMargin(cfg judge.Config, share float64) float64 {
 // The greatest values that the judge knows: policies may have greater ones.
 const (
 	mostCeiling   = 0.5
-	mostRatio     = 64 // of bad sessions
-	mostTolerated = 12 // of latencies
-	mostMargin    = 16 // of latencies
+	mostRatio     = 100 // of bad sessions
+	mostTolerated = 16  // of latencies
 )
-
-// tolerateLatency sets the ratio of latencies that is no harm. What must be
-// refuted for a promotion lies as far above it as it does by default.
-func tolerateLatency(cfg *judge.Config, ratio float64) {
-	ratio = min(ratio, mostTolerated)
-	for i, m := range cfg.Margins {
-		cfg.Margins[i].Latency = min(m.Latency*ratio/cfg.Tolerated[judge.Shift], mostMargin)
-	}
-	cfg.Tolerated[judge.Shift] = ratio
-}
 
 // defaultObjective is the part of bad requests that a service may have where its
 // policy does not say.
