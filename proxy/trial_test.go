@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"sluice/routing"
+	"sluice/stats"
 	"sluice/stats/trial"
 )
 
@@ -157,6 +159,29 @@ func TestTrialCountsWhatFailsOver(t *testing.T) {
 	r.exchangeRaw(get("/", onV2, closing))
 	if s := awaitTrial(t, tr, 1); s.candidate != (trial.Counts{Requests: 1, Bad: 1, BadSessions: 1}) {
 		t.Errorf("a session of the candidate's: %+v", s.candidate)
+	}
+}
+
+// TestTrialLeavesConnectingOut: a candidate's pool is colder than its baseline's,
+// and a new connection is no fault of its version.
+func TestTrialLeavesConnectingOut(t *testing.T) {
+	t.Parallel()
+	past := new(stats.Histogram)
+	past.Counts[stats.BucketOf(int64(300*time.Millisecond))] = 1000
+	var tr *trial.Trial
+	dials := make(chan struct{}, 100)
+	r := newRig(t, map[string]string{"v1": newRecorder(t, nil).addr, "v2": newRecorder(t, nil).addr},
+		onTrial(&tr, func(c *trial.Config) { c.History = past }), func(r *rig) {
+			r.upstream.ConnectTimeout = 5 * time.Second
+			r.deps.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				<-time.After(600 * time.Millisecond)
+				dials <- struct{}{}
+				return new(net.Dialer).DialContext(ctx, network, address)
+			}
+		})
+	r.exchangeRaw(get("/", onV2, closing))
+	if s := awaitTrial(t, tr, 1); len(s.events) > 0 || s.candidate != (trial.Counts{Requests: 1}) || len(dials) == 0 {
+		t.Errorf("%d dials; counted %+v", len(dials), s)
 	}
 }
 
