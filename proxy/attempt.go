@@ -217,7 +217,7 @@ func (x *exchange) heard(err error) bool {
 		x.failure.kind = faultMalformed
 	case errors.Is(err, upstream.ErrUnprocessed):
 		x.failure.kind = faultUnprocessed
-	case errors.Is(err, upstream.ErrDeadline):
+	case errors.Is(err, upstream.ErrDeadline), x.pastDeadline():
 		x.failure.kind = faultDeadline
 	case errors.Is(err, sock.ErrSpoiled) && x.up.Reused:
 		x.failure.kind, x.failure.at = faultSpoiled, nil

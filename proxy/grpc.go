@@ -103,6 +103,17 @@ func parseGRPCTimeout(s string) (time.Duration, bool) {
 	return time.Duration(n) * unit, true
 }
 
+// pastDeadline reports whether the call's deadline has passed, or does so at this
+// very moment: an endpoint keeps the deadline too, and may end the call before we
+// have looked at the time.
+func (x *exchange) pastDeadline() bool {
+	return !x.deadline.IsZero() && time.Until(x.deadline) < deadlineSkew
+}
+
+// deadlineSkew is by how much an endpoint may be ahead: it is told of the time left
+// in whole units, and clocks have ticks.
+const deadlineSkew = 5 * time.Millisecond
+
 // responseTimeout is how long the endpoint may take to the head of its response.
 // A call has no other limit than its own deadline; one without may be a stream
 // on which nothing is to tell for a while.

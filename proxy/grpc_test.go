@@ -305,6 +305,20 @@ func TestLargeMessagesBothWays(t *testing.T) {
 	}
 }
 
+// An endpoint that ends a call at its deadline, before the proxy has looked at the
+// time, has not failed.
+func TestADeadlineIsKeptByTheEndpointToo(t *testing.T) {
+	for left, want := range map[time.Duration]bool{-time.Second: true, 0: true, time.Millisecond: true, time.Minute: false} {
+		x := &exchange{course: course{deadline: time.Now().Add(left)}}
+		if got := x.pastDeadline(); got != want {
+			t.Errorf("with %v left: %v", left, got)
+		}
+	}
+	if new(exchange).pastDeadline() {
+		t.Error("without a deadline")
+	}
+}
+
 func TestCallsHaveTheirDeadline(t *testing.T) {
 	server := callServer(t, "v1")
 	r := callRig(t, []*caller{server})
