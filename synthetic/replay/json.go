@@ -46,12 +46,21 @@ func (p *Parser) setPaths(named map[string]string) error {
 	return nil
 }
 
+// object is a line of JSON.
+type object struct {
+	members map[string]any
+	// ours: Sluice wrote it. It leaves out what is not there, so that a dash is a
+	// value; to others a dash is what there is none of.
+	ours bool
+}
+
 // readObject reads a line of JSON.
 func (p *Parser) readObject(line string, f *found) error {
-	var o map[string]any
-	if err := json.Unmarshal([]byte(line), &o); err != nil {
+	var o object
+	if err := json.Unmarshal([]byte(line), &o.members); err != nil {
 		return fmt.Errorf("it is no JSON object: %w", err)
 	}
+	o.ours = o.textAt("reason") != ""
 	f.Method, f.Target = p.text(o, "method"), p.text(o, "target")
 	if f.Method == "" || f.Target == "" {
 		line := p.text(o, "request")
@@ -62,12 +71,11 @@ func (p *Parser) readObject(line string, f *found) error {
 			return err
 		}
 	}
-	ours := textAt(o, "reason") != "" // elsewhere the words may mean anything
-	if ours {
-		f.Service = textAt(o, "service")
+	if o.ours { // elsewhere the word may mean anything
+		f.Service = o.textAt("service")
 	}
 	if query := p.text(o, "query"); query != "" && !strings.Contains(f.Target, "?") {
-		if !ours { // HAProxy and others log the question mark, too
+		if !o.ours { // HAProxy and others log the question mark, too
 			query = strings.TrimPrefix(query, "?")
 		}
 		f.Target += "?" + query
@@ -78,16 +86,16 @@ func (p *Parser) readObject(line string, f *found) error {
 	f.setCookies(p.text(o, "cookie"))
 	if f.session != "" && f.key == "" {
 		if f.byCookie {
-			f.key = textAt(o, "cookie_"+f.session)
+			f.key = o.textAt("cookie_" + f.session)
 		} else {
-			f.key = textAt(o, f.session)
+			f.key = o.textAt(f.session)
 		}
 	}
 	return p.setTime(o, f)
 }
 
 // setTime reads the time, which may be missing.
-func (p *Parser) setTime(o map[string]any, f *found) error {
+func (p *Parser) setTime(o object, f *found) error {
 	s := p.text(o, "time")
 	if s == "" {
 		return nil
@@ -98,9 +106,9 @@ func (p *Parser) setTime(o map[string]any, f *found) error {
 }
 
 // text returns the first value there is for a field.
-func (p *Parser) text(o map[string]any, field string) string {
+func (p *Parser) text(o object, field string) string {
 	for _, path := range p.paths[field] {
-		if s := textAt(o, path); s != "" {
+		if s := o.textAt(path); s != "" {
 			return s
 		}
 	}
@@ -108,30 +116,37 @@ func (p *Parser) text(o map[string]any, field string) string {
 }
 
 // textAt returns a text or number of an object, or of one in it; of a list, its
-// first member. A name with a dot in it is found before the dot leads inwards.
-func textAt(o map[string]any, path string) string {
-	v, ok := o[path]
-	for before, rest := "", path; !ok; {
-		name, after, more := strings.Cut(rest, ".")
-		if !more {
-			return ""
-		}
-		before += name
-		if inner, is := o[before].(map[string]any); is {
-			return textAt(inner, after)
-		}
-		before, rest = before+".", after
-	}
+// first member.
+func (o object) textAt(path string) string {
+	v := valueAt(o.members, path)
 	if list, is := v.([]any); is && len(list) > 0 {
 		v = list[0]
 	}
 	switch v := v.(type) {
 	case string:
-		if v != "-" {
+		if v != "-" || o.ours {
 			return v
 		}
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	}
 	return ""
+}
+
+// valueAt returns what stands in an object, or in one in it, or nil. A name with
+// a dot in it is found before the dot leads inwards.
+func valueAt(members map[string]any, path string) any {
+	v, ok := members[path]
+	for before, rest := "", path; !ok; {
+		name, after, more := strings.Cut(rest, ".")
+		if !more {
+			return nil
+		}
+		before += name
+		if inner, is := members[before].(map[string]any); is {
+			return valueAt(inner, after)
+		}
+		before, rest = before+".", after
+	}
+	return v
 }
