@@ -36,6 +36,8 @@ type Options struct {
 	// OverloadTarget is how long work that is ready may wait for its turn before
 	// requests are refused with 503; 0: DefaultOverloadTarget; below 0: any time.
 	OverloadTarget time.Duration
+	// Shadows bound the copies of requests. The zero value takes the defaults.
+	Shadows ShadowLimits
 
 	probe func() (time.Duration, error) // for tests: how long ready work waits
 	load  func() int                    // for tests: connections and streams

@@ -30,6 +30,9 @@ type Target struct {
 	Shape string
 	// Tags are shown in the access log and in traces. They must not change.
 	Tags map[string]string
+	// Shadow copies requests that the version answers to another; nil: none, and
+	// nothing is spent on that.
+	Shadow *Shadow
 	// Arm counts the version's part in a trial; nil: it is in none, and nothing is
 	// spent on that.
 	Arm *trial.Arm
