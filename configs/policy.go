@@ -43,8 +43,12 @@ type ProbeStage struct {
 	Gate     bool          `yaml:"gate"` // asks for a person's word before; default false
 }
 
-// ShadowStage sends copies of real requests to the dark candidate.
+// ShadowStage sends copies of real requests to the dark candidate, until enough
+// answers are compared and Hold is over.
 type ShadowStage struct {
+	// Share of the requests is copied, of those that the service's Shadow takes:
+	// 0.01% to 100%, default 10%.
+	Share    Percent       `yaml:"share"`
 	Hold     time.Duration `yaml:"hold"`     // the least time; default 0s
 	Deadline time.Duration `yaml:"deadline"` // the longest; 0, the default: none
 	Gate     bool          `yaml:"gate"`
@@ -126,6 +130,8 @@ func (p *Policy) setDefaults() {
 func (p *ProbeStage) setDefaults() {
 	*p = ProbeStage{Passes: 3, Every: 2 * time.Second, Deadline: 10 * time.Minute}
 }
+
+func (s *ShadowStage) setDefaults() { *s = ShadowStage{Share: 1000} }
 
 func (b *BakeStage) setDefaults() { *b = BakeStage{Hold: time.Hour} }
 

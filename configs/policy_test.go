@@ -29,7 +29,7 @@ func TestPolicy(t *testing.T) {
 		Gate: true,
 		Stages: []Stage{
 			{Probe: &ProbeStage{Journeys: []string{"checkout"}, Passes: 5, Every: time.Second, Gate: true}},
-			{Shadow: &ShadowStage{Hold: 5 * time.Minute, Deadline: time.Hour}},
+			{Shadow: &ShadowStage{Share: 250, Hold: 5 * time.Minute, Deadline: time.Hour}},
 			{Shift: &ShiftStage{Share: 1}},
 			{Shift: &ShiftStage{Share: 1250, Hold: time.Minute, Deadline: time.Minute, Gate: true}},
 			{Shift: &ShiftStage{Share: 10_000}},

@@ -39,6 +39,9 @@ type Service struct {
 	Rollout  string   `yaml:"rollout"`
 	Bad      Bad      `yaml:"bad"`      // which requests count against a version in a rollout
 	Journeys []string `yaml:"journeys"` // those of probe stages that name none
+	// Shadow copies requests to another version. Default: no copies but those of
+	// shadow stages, by DefaultShadow.
+	Shadow *Shadow `yaml:"shadow"`
 }
 
 // Pin is what holds a session on its version.

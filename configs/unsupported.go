@@ -35,6 +35,11 @@ func (f *File) Unsupported() []Feature {
 	if f.State.Backend == Etcd {
 		add(true, "state.backend", "the etcd backend")
 	}
+	for _, name := range sorted(f.Services) {
+		if s := f.Services[name].Shadow; s != nil && s.To != "" {
+			add(false, join("services", name)+".shadow.to", "a copy of requests")
+		}
+	}
 	for _, name := range sorted(f.Policies) {
 		f.Policies[name].unsupported(join("policies", name), add)
 	}

@@ -117,6 +117,9 @@ func (c *checker) stage(path string, s Stage) bool {
 		}
 		c.stageTimes(at, time.Duration(p.Passes-1)*p.Every, p.Deadline)
 	case s.Shadow != nil:
+		if s.Shadow.Share == 0 {
+			c.fail(path+".shadow.share", "want 0.01% to 100%", "no request is copied")
+		}
 		c.stageTimes(path+".shadow", s.Shadow.Hold, s.Shadow.Deadline)
 	case s.Shift != nil:
 		if s.Shift.Share == 0 {

@@ -39,6 +39,7 @@ func (f *File) validateService(c *checker, name string) {
 	c.within(path+".streams_jitter", s.StreamsJitter, time.Hour)
 	c.assetFallback(path+".asset_fallback", s.AssetFallback)
 	c.bad(path+".bad", &s.Bad)
+	c.shadow(path+".shadow", s.Shadow, s)
 }
 
 // validatePins refuses services that would overwrite each other's cookie.

@@ -29,8 +29,9 @@ type Policy struct {
 // Stage is one step of a rollout.
 type Stage struct {
 	Kind StageKind `json:"kind"`
-	// Share is the candidate's part of new sessions in hundredths of a percent, 1
-	// to 10,000: of StageShift alone.
+	// Share is, in hundredths of a percent up to 10,000, the candidate's part of new
+	// sessions in a StageShift, from 1 on, and of StageShadow the part of requests
+	// that is copied; 0: 1,000. Other stages have none.
 	Share int `json:"share,omitempty"`
 	// Hold is the least time that the stage lasts, however clear the evidence.
 	Hold time.Duration `json:"hold,omitempty"`

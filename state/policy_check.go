@@ -71,8 +71,10 @@ func (p Policy) faultyStages() (field, message string) {
 		case s.Kind == StageShift && s.Share <= share:
 			return at + ".share", fmt.Sprintf("%d comes after %d: shares rise", s.Share, share)
 		}
-		share = max(share, s.Share)
-		if s.Kind == StageBake {
+		switch s.Kind {
+		case StageShift:
+			share = max(share, s.Share)
+		case StageBake:
 			share = wholeShare + 1
 		}
 	}
@@ -85,7 +87,9 @@ func (s Stage) fault() (field, message string) {
 		return "kind", fmt.Sprintf("%q is not probe, shadow, shift or bake", s.Kind)
 	case s.Kind == StageShift && (s.Share < 1 || s.Share > wholeShare):
 		return "share", fmt.Sprintf("%d is not 1 to %d hundredths of a percent", s.Share, wholeShare)
-	case s.Kind != StageShift && s.Share != 0:
+	case s.Kind == StageShadow && (s.Share < 0 || s.Share > wholeShare):
+		return "share", fmt.Sprintf("%d is not 0 to %d hundredths of a percent", s.Share, wholeShare)
+	case s.Kind != StageShift && s.Kind != StageShadow && s.Share != 0:
 		return "share", fmt.Sprintf("a %s has no share", s.Kind)
 	case s.Hold < 0 || s.Hold > MaxStageTime:
 		return "hold", fmt.Sprintf("%v is not 0 to %v", s.Hold, MaxStageTime)

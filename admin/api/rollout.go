@@ -116,7 +116,7 @@ type RolloutPolicy struct {
 // RolloutStage is a stage of a policy.
 type RolloutStage struct {
 	Kind     state.StageKind `json:"kind" enum:"probe,shadow,shift,bake"`
-	Share    float64         `json:"share,omitempty" doc:"Of new sessions, for a shift"`
+	Share    float64         `json:"share,omitempty" doc:"Of new sessions, for a shift; of requests that are copied, for a shadow"`
 	Hold     Duration        `json:"hold,omitzero" doc:"The least time"`
 	Deadline Duration        `json:"deadline,omitzero" doc:"The longest; absent: none"`
 	Passes   int             `json:"passes,omitempty" doc:"Of a probe, in a row"`

@@ -152,6 +152,9 @@ func stagesText(p *api.RolloutPolicy) string {
 		if s.Kind == state.StageShift {
 			text = api.Percent(s.Share)
 		}
+		if s.Kind == state.StageShadow && s.Share > 0 {
+			text += " of " + api.Percent(s.Share)
+		}
 		if s.Hold > 0 {
 			text += " for " + brief(s.Hold.String())
 		}

@@ -121,7 +121,7 @@ func stageOf(s configs.Stage) state.Stage {
 		return state.Stage{Kind: state.StageProbe, Journeys: s.Probe.Journeys, Passes: s.Probe.Passes,
 			Every: s.Probe.Every, Deadline: s.Probe.Deadline, Gate: s.Probe.Gate}
 	case s.Shadow != nil:
-		return state.Stage{Kind: state.StageShadow, Hold: s.Shadow.Hold, Deadline: s.Shadow.Deadline, Gate: s.Shadow.Gate}
+		return state.Stage{Kind: state.StageShadow, Share: int(s.Shadow.Share), Hold: s.Shadow.Hold, Deadline: s.Shadow.Deadline, Gate: s.Shadow.Gate}
 	case s.Shift != nil:
 		return state.Stage{Kind: state.StageShift, Share: int(s.Shift.Share), Hold: s.Shift.Hold,
 			Deadline: s.Shift.Deadline, Gate: s.Shift.Gate}

@@ -33,7 +33,7 @@ policies:
   ours:
     stages:
       - probe: {journeys: [checkout], passes: 5, every: 1s, deadline: 1m, gate: true}
-      - shadow: {hold: 5m, deadline: 1h, gate: true}
+      - shadow: {share: 2.5%, hold: 5m, deadline: 1h, gate: true}
       - shift: {share: 12.5%, hold: 1m, deadline: 2m, gate: true}
       - bake: {hold: 2h, deadline: 3h, gate: true}
     gate: true
@@ -51,7 +51,7 @@ journeys: {checkout: {steps: [{path: /}]}}
 		Name: "ours", Gate: true, OnInconclusive: state.InconclusiveRollback, Queue: state.QueueFIFO,
 		Stages: []state.Stage{
 			{Kind: state.StageProbe, Journeys: []string{"checkout"}, Passes: 5, Every: time.Second, Deadline: time.Minute, Gate: true},
-			{Kind: state.StageShadow, Hold: 5 * time.Minute, Deadline: time.Hour, Gate: true},
+			{Kind: state.StageShadow, Share: 250, Hold: 5 * time.Minute, Deadline: time.Hour, Gate: true},
 			{Kind: state.StageShift, Share: 1250, Hold: time.Minute, Deadline: 2 * time.Minute, Gate: true},
 			{Kind: state.StageBake, Hold: 2 * time.Hour, Deadline: 3 * time.Hour, Gate: true},
 		},
@@ -158,6 +158,8 @@ policies:
   most:
     stages:
       - probe: {passes: 1000, every: 100ms, deadline: 720h}
+      - shadow: {share: 100%, hold: 720h, deadline: 720h}
+      - shadow: {share: 0.01%}
       - shift: {share: 0.01%, hold: 720h, deadline: 720h}
       - shift: {share: 100%}
     guards: {alpha: 20%, margins: {0.01%: 100, 100%: 1.1}, latency: 1000%, ceiling: 50%}
