@@ -35,7 +35,8 @@ const (
 	shielded
 	fellBack
 	streamsClosed
-	counters
+	firstShadow // one for each fate of a copy
+	counters    = firstShadow + counter(shadows)
 )
 
 // block is one shard's counters of one version. Its first and last counters

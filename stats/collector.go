@@ -30,10 +30,11 @@ type collector struct {
 	weight, info,
 	noRoute, refused, overrideIgnored, h2Abuse, reloads, reloadFailures,
 	statePending, tableRevision *prometheus.Desc
-	edge edgeDescs
-	tls  tlsDescs
-	seen observedDescs
-	roll rolloutDescs
+	edge   edgeDescs
+	tls    tlsDescs
+	seen   observedDescs
+	roll   rolloutDescs
+	shadow shadowDescs
 }
 
 // Collector returns the registry's metrics for Prometheus. A version that
@@ -88,6 +89,7 @@ func Collector(r *Registry) prometheus.Collector {
 		tls:             newTLSDescs(desc),
 		seen:            newObservedDescs(desc),
 		roll:            newRolloutDescs(desc),
+		shadow:          newShadowDescs(version),
 	}
 }
 
@@ -104,7 +106,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
-	for _, d := range slices.Concat(c.edge.all(), c.tls.all(), c.seen.all(), c.roll.all()) {
+	for _, d := range slices.Concat(c.edge.all(), c.tls.all(), c.seen.all(), c.roll.all(), c.shadow.all()) {
 		ch <- d
 	}
 }
@@ -211,6 +213,7 @@ func (c *collector) sendVersion(ch chan<- prometheus.Metric, s *sums, live uint6
 	} {
 		count(ch, m.desc, s.counters[m.counter], service, version)
 	}
+	c.shadow.send(ch, s, service, version)
 }
 
 // sendDuration sends the histogram in the coarser Prometheus buckets.

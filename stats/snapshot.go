@@ -35,6 +35,7 @@ type VersionStats struct {
 	TunnelsOpened  uint64            `json:"tunnels_opened"`
 	StreamsClosed  uint64            `json:"streams_closed"` // before their time
 	TunnelsActive  uint64            `json:"tunnels_active"`
+	Shadows        map[string]uint64 `json:"shadows,omitempty"` // copies of requests, by fate, zeros left out
 
 	// Weight is nil where Options.Describe does not know the version.
 	Weight *int   `json:"weight,omitempty"`
@@ -150,6 +151,7 @@ func (r *Registry) versionStats(v *Version, s *sums, now int64) VersionStats {
 		TunnelsOpened:  s.counters[tunnelsOpened],
 		StreamsClosed:  s.counters[streamsClosed],
 		TunnelsActive:  s.tunnels(),
+		Shadows:        s.shadows(),
 	}
 	if d, ok := r.describe(v); ok {
 		stats.Weight = &d.Weight
