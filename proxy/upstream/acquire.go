@@ -54,6 +54,8 @@ type Acquire struct {
 	Left <-chan struct{}
 	// Within bounds each wait further; 0: not.
 	Within time.Duration
+
+	copy bool // AcquireCopy
 }
 
 // Acquire returns a connection to one of the usable endpoints: a pooled one if
@@ -92,7 +94,7 @@ func (c *Cluster) Acquire(opt Acquire) (*Conn, error) {
 // take returns a connection to the endpoint, in the version's way.
 func (e *Endpoint) take(v *view, opt *Acquire) (*Conn, error) {
 	if v.way.http2 != nil {
-		return e.openStream(v, opt.Within)
+		return e.openStream(v, opt)
 	}
 	var from Origin
 	if opt.Origin != nil && v.way.header != NoProxyHeader {

@@ -47,6 +47,7 @@ type Cluster struct {
 
 	view         atomic.Pointer[view]
 	busy         atomic.Int64  // connections in use
+	copies       atomic.Int64  // those in use by copies of requests, which are not in busy
 	turn         atomic.Uint64 // of RoundRobin
 	pending      pending       // requests that wait for a connection
 	shortageSaid atomic.Int64  // when a want of file descriptors was logged, Unix time in ns; 0: never
@@ -353,5 +354,6 @@ func (c *Cluster) reap(v *view) {
 	before := sock.Now() - int64(v.cfg.IdleTimeout)
 	for _, e := range v.all {
 		closeAll(e.pool.popBefore(before))
+		closeAll(e.copies.pool.popBefore(before))
 	}
 }

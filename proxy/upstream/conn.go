@@ -22,6 +22,7 @@ type Conn struct {
 	stream *stream // over HTTP/2; nil over HTTP/1.1
 	since  int64   // sock.Now() when it became idle
 	busy   bool    // between Acquire and Release
+	copy   bool    // it serves copies of requests alone
 }
 
 // Outcome is what a request found out about its connection and endpoint. The
@@ -56,6 +57,10 @@ func (c *Conn) Release(o Outcome) {
 		return
 	}
 	c.busy = false
+	if c.copy {
+		c.releaseCopy(o)
+		return
+	}
 	e := c.Endpoint
 	switch {
 	case o&Unknown != 0:
@@ -85,7 +90,7 @@ func (c *Conn) park() bool {
 		return false
 	}
 	c.since = sock.Now()
-	return c.Endpoint.pool.put(c, v.cfg.MaxIdlePerEndpoint)
+	return c.Endpoint.keepsOf(c.copy).pool.put(c, v.cfg.MaxIdlePerEndpoint)
 }
 
 // close ends a connection that no one uses.

@@ -26,8 +26,8 @@ type Endpoint struct {
 	failures atomic.Uint64 // failed requests and dials since the start
 	inARow   atomic.Int64  // failures since the last success
 
-	pool     pool  // of HTTP/1.1 connections
-	links    links // those of HTTP/2
+	keeps          // of requests
+	copies   keeps // of copies of requests
 	opened   opened
 	insecure atomic.Bool // the newest TLS handshake failed, and the log knows
 
@@ -127,7 +127,7 @@ const checkAfter = int64(time.Second)
 // none.
 func (e *Endpoint) takeIdle(v *view, opt *Acquire, of Origin) *Conn {
 	for {
-		c := e.pool.pop(of)
+		c := e.keepsOf(opt.copy).pool.pop(of)
 		if c == nil {
 			return nil
 		}
@@ -157,8 +157,10 @@ func (e *Endpoint) dial(v *view, left time.Duration, from Origin) (*Conn, error)
 // dropIdle closes the connections that nobody uses, and lets the others end with
 // what they do; last says that none may come back.
 func (e *Endpoint) dropIdle(last bool) {
-	closeAll(e.pool.popAll(last))
-	e.links.retireAll(last)
+	for _, k := range [...]*keeps{&e.keeps, &e.copies} {
+		closeAll(k.pool.popAll(last))
+		k.links.retireAll(last)
+	}
 }
 
 // closeAll closes connections taken from the pool.

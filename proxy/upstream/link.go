@@ -99,17 +99,18 @@ func (ls *links) retireAll(last bool) {
 }
 
 // openStream begins a request on a link to the endpoint. It waits no longer than
-// left; 0 left is no limit but that of the dial.
-func (e *Endpoint) openStream(v *view, left time.Duration) (*Conn, error) {
+// opt.Within; 0 is no limit but that of the dial.
+func (e *Endpoint) openStream(v *view, opt *Acquire) (*Conn, error) {
+	links, left := &e.keepsOf(opt.copy).links, opt.Within
 	for until := time.Now().Add(within(v.cfg.ConnectTimeout, left)); ; {
-		l, d, mine := e.links.reserve(v.way)
+		l, d, mine := links.reserve(v.way)
 		if l != nil {
 			return e.newStream(l), nil
 		}
 		if mine && left > 0 { // others wait for the dial too, and have more time
-			go func() { e.links.dialled(e.dialLink(v)) }()
+			go func() { links.dialled(e.dialLink(v)) }()
 		} else if mine {
-			e.links.dialled(e.dialLink(v))
+			links.dialled(e.dialLink(v))
 		}
 		if err := d.wait(left); err != nil {
 			return nil, err
