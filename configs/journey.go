@@ -27,11 +27,15 @@ type Journey struct {
 	Steps       []JourneyStep     `yaml:"steps"` // 1 to 100, in order
 }
 
-// JourneyStep is one request of a journey.
+// JourneyStep is one request of a journey; or a TLS handshake, or a gRPC health
+// check, which have none of the keys of a request but headers (gRPC) and
+// expect.latency.
 type JourneyStep struct {
-	Name   string `yaml:"name"`   // shown in reports; default step-1, step-2, …
-	Method string `yaml:"method"` // default GET
-	Path   string `yaml:"path"`   // with the query; begins with "/"
+	Name   string    `yaml:"name"`   // shown in reports; default step-1, step-2, …
+	TLS    *TLSStep  `yaml:"tls"`    // instead of a request
+	GRPC   *GRPCStep `yaml:"grpc"`   // likewise
+	Method string    `yaml:"method"` // default GET
+	Path   string    `yaml:"path"`   // with the query; begins with "/"
 	// Headers are sent beside those that follow from the body and from cookies
 	// that earlier steps got.
 	Headers map[string]string   `yaml:"headers"`
@@ -137,6 +141,9 @@ func (f *File) completeJourneys(c *checker) {
 			if s.Body != nil && s.Body.File != "" {
 				f.beside(&s.Body.File)
 				s.Body.Content, _ = c.read(at+".body.file", s.Body.File, maxJourneyFile)
+			}
+			if s.TLS != nil {
+				f.beside(&s.TLS.CA)
 			}
 			if s.Expect.SchemaFile != "" {
 				f.beside(&s.Expect.SchemaFile)

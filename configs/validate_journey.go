@@ -34,6 +34,7 @@ func (f *File) validateJourneys(c *checker) {
 	}
 	for _, name := range sorted(f.Services) {
 		c.journeys(join("services", name)+".journeys", f.Services[name].Journeys)
+		c.grpcNeedsHTTP2(join("services", name)+".journeys", f.Services[name])
 	}
 	for _, name := range sorted(f.Policies) {
 		for i, s := range f.Policies[name].Stages {
@@ -110,6 +111,12 @@ func (c *checker) journey(path string, j *Journey) {
 // those that it captures.
 func (c *checker) step(path string, s *JourneyStep, known map[string]bool) {
 	c.name(path+".name", "step", s.Name)
+	c.ranged(path+".timeout", s.Timeout, 10*time.Millisecond, maxJourneyTime)
+	c.between(path+".retries", int64(s.Retries), 0, 10)
+	c.atMost(path+".expect.latency", s.Expect.Latency, maxJourneyTime)
+	if c.otherStep(path, s, known) {
+		return
+	}
 	if !isToken(s.Method) || strings.ToUpper(s.Method) != s.Method || s.Method == "CONNECT" {
 		c.fail(path+".method", "want a method in capitals, such as GET", "%s is not a method of a step", quote(s.Method))
 	}
@@ -129,8 +136,6 @@ func (c *checker) step(path string, s *JourneyStep, known map[string]bool) {
 	for name := range s.Capture {
 		known[name] = true
 	}
-	c.ranged(path+".timeout", s.Timeout, 10*time.Millisecond, maxJourneyTime)
-	c.between(path+".retries", int64(s.Retries), 0, 10)
 }
 
 // ownFields are fields of a request that follow from the rest of it.
@@ -196,7 +201,6 @@ func (c *checker) expect(path string, e *JourneyExpect, known map[string]bool) {
 	if e.Schema != nil {
 		c.schema(path+".schema_file", e.Schema)
 	}
-	c.atMost(path+".latency", e.Latency, maxJourneyTime)
 }
 
 func (c *checker) capture(path string, from *Capture) {

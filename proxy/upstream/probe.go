@@ -3,7 +3,10 @@ package upstream
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"sync"
 )
@@ -25,6 +28,22 @@ type Asked struct {
 	Address string // as the configuration names it
 	Host    string // the Host of its health checks
 	Send    func(*http.Request) (*http.Response, error)
+	// Secure opens a connection that a TLS handshake comes next on, and says how
+	// the endpoint is asked and verified; ErrPlain where it speaks no TLS.
+	Secure func(context.Context) (net.Conn, *tls.Config, error)
+}
+
+// ErrPlain is returned by Asked.Secure for endpoints that speak no TLS.
+var ErrPlain = errors.New("the endpoint speaks no TLS")
+
+// secure is Asked.Secure.
+func (e *Endpoint) secure(ctx context.Context) (net.Conn, *tls.Config, error) {
+	w := e.cluster.view.Load().way
+	if w.tls == nil {
+		return nil, nil, ErrPlain
+	}
+	nc, err := e.reach(ctx, w, Origin{})
+	return nc, e.named(w.tls), err
 }
 
 // Ask calls f for each endpoint that is neither down nor ejected, some at the same
@@ -34,7 +53,7 @@ type Asked struct {
 // for which f fails; it is ErrNoEndpoint where there is none to ask.
 func (c *Cluster) Ask(ctx context.Context, f func(context.Context, Asked) error) (asked int, err error) {
 	return c.each(ctx, func(ctx context.Context, e *Endpoint, cfg HealthConfig) error {
-		return f(ctx, Asked{Address: e.Address, Host: e.host(cfg.Host), Send: e.asker()})
+		return f(ctx, Asked{Address: e.Address, Host: e.host(cfg.Host), Send: e.asker(), Secure: e.secure})
 	})
 }
 

@@ -31,9 +31,12 @@ type Spec struct {
 	Steps   []Step
 }
 
-// Step is one request, and what comes of it.
+// Step is one request, and what comes of it; or a handshake, or a gRPC health
+// check, where TLS or GRPC says so.
 type Step struct {
 	Name    string
+	TLS     *TLS  // of the rest, Expect.Latency, Timeout and Retries hold
+	GRPC    *GRPC // see there
 	Method  string
 	Path    string // with the query
 	Headers map[string]string
@@ -119,6 +122,9 @@ func New(spec Spec) (*Journey, error) {
 func (j *Journey) Name() string { return j.spec.Name }
 
 func compile(s Step) (c step, err error) {
+	if s.GRPC != nil {
+		s = s.GRPC.step(s)
+	}
 	c.Step = s
 	for _, expr := range s.Expect.Regex {
 		r, err := regexp.Compile(expr)

@@ -3,8 +3,10 @@ package journey
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"strings"
@@ -18,7 +20,11 @@ type Target struct {
 	// Send sends one request and returns the response, whose body it closes. It
 	// follows no redirect and keeps to the request's context.
 	Send func(*http.Request) (*http.Response, error)
-	Now  func() time.Time // nil: time.Now
+	// TLS opens a connection that a TLS handshake comes next on, for a host, and
+	// says how the other side is asked and verified where a step does not. Its
+	// error is ErrNoTLS where none is spoken; nil: nowhere.
+	TLS func(ctx context.Context, host string) (net.Conn, *tls.Config, error)
+	Now func() time.Time // nil: time.Now
 }
 
 // Result is what came of a run. Nothing in it shows a secret.
@@ -109,6 +115,9 @@ func (r *run) try(ctx context.Context, s *step) (res StepResult) {
 			res.Err = errors.New(r.values.mask(strings.ReplaceAll(why, "\n", "; ")))
 		}
 	}()
+	if s.TLS != nil {
+		return r.handshake(timed, s)
+	}
 	req, body, err := s.request(timed, r.host, r.values, r.jar)
 	if err != nil {
 		res.Err = err
@@ -131,6 +140,9 @@ func (r *run) try(ctx context.Context, s *step) (res StepResult) {
 		taken := s.take(a, r.values)
 		if err = s.check(a, r.values); err == nil {
 			err = taken
+		}
+		if s.GRPC != nil {
+			err = errors.Join(s.GRPC.checkHealth(a), err)
 		}
 	}
 	res.Response, res.Err = r.showResponse(a), err

@@ -25,6 +25,7 @@ func (r *run) showResponse(a *answer) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", a.Status)
 	showFields(&b, a.Header)
+	showFields(&b, a.Trailer)
 	return r.show(b.String(), a.body, a.long)
 }
 

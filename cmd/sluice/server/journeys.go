@@ -65,7 +65,7 @@ func travel(ctx context.Context, c *upstream.Cluster, journeys []*journey.Journe
 	var trips []trip
 	_, err := c.Ask(ctx, func(ctx context.Context, e upstream.Asked) error {
 		for _, j := range journeys {
-			res := j.Run(ctx, journey.Target{Host: e.Host, Send: e.Send})
+			res := j.Run(ctx, journey.Target{Host: e.Host, Send: e.Send, TLS: endpointTLS(e)})
 			if res.Err != nil {
 				last := res.Steps[len(res.Steps)-1]
 				log.Debug("a journey failed", zap.String("journey", j.Name()), zap.String("endpoint", e.Address), zap.Error(res.Err),
@@ -139,6 +139,7 @@ func stepOf(s *configs.JourneyStep) journey.Step {
 		Name: s.Name, Method: s.Method, Path: s.Path, Headers: s.Headers, Timeout: s.Timeout, Retries: s.Retries,
 		Expect: journey.Expect{Header: e.Header, Contains: e.Contains, Regex: e.Regex, JSON: e.JSON, Schema: e.Schema, Latency: e.Latency},
 	}
+	step.TLS, step.GRPC = stepKinds(s)
 	if b := s.Body; b != nil {
 		step.Body = journey.Body{Text: b.Text, Content: b.Content, Form: b.Form, JSON: b.JSON}
 	}
