@@ -148,7 +148,7 @@ func (AccessField) values() []string {
 	return []string{
 		"level", "ts", "msg", "listener", "client", "method", "host", "path", "proto", "tls", "status",
 		"took", "connect", "wait", "body", "bytes_in", "bytes_out", "service", "version", "tags", "reason", "endpoint", "retries",
-		"cut_off", "shielded_from", "shielded_status", "fallback_from", "failure", "trace_id", "request_id", "user_agent", "referer",
+		"cut_off", "shielded_from", "shielded_status", "fallback_from", "failure", "trace_id", "request_id", "synthetic", "user_agent", "referer",
 		"query",
 	}
 }

@@ -88,6 +88,9 @@ func (a *accessLog) log(x *exchange) {
 	}
 	e.UserAgent, e.HasAgent = x.req.Lookup(head.UserAgent)
 	e.Referer, e.HasReferer = x.req.Get("referer")
+	if x.synthetic {
+		e.Synthetic, _ = x.req.Get(syntheticField)
+	}
 	switch x.instead.reason {
 	case routing.Shield:
 		e.ShieldedFrom, e.ShieldedStatus = x.dec.Version.Name, x.instead.status

@@ -14,14 +14,14 @@ import (
 func (x *exchange) admit() bool {
 	l := x.peer.listener
 	switch {
-	case x.srv.overload.limit.Refuses(draw):
+	case !x.synthetic && x.srv.overload.limit.Refuses(draw):
 		x.shed()
 	case l.Challenge != nil && x.answerChallenge(l):
 	case l.RedirectHTTPS > 0 && !x.cameOverTLS():
 		x.redirectToHTTPS(l.RedirectHTTPS)
-	case l.clients != nil && !x.withinClientRate(l):
+	case l.clients != nil && !x.synthetic && !x.withinClientRate(l):
 	case l.BodyBytes > 0 && x.req.Length > l.BodyBytes:
-		x.srv.stats.Refused(413)
+		x.countRefused(413)
 		x.reply(413, "The request's body is longer than this server takes.\n")
 	default:
 		return true
@@ -65,7 +65,7 @@ func (x *exchange) cameOverTLS() bool {
 func (x *exchange) redirectToHTTPS(port int) {
 	host := hostOnly(x.req.Host)
 	if host == "" { // HTTP/1.0 alone may leave it out
-		x.srv.stats.Refused(400)
+		x.countRefused(400)
 		x.reply(400, "This server is reached over https; the request names no host to go to.\n")
 		return
 	}

@@ -93,6 +93,7 @@ func (x *exchange) attempt() attemptResult {
 
 // wanted says what connection serves the request, of all tries alike.
 func (x *exchange) wanted() (want upstream.Acquire) {
+	want.Uncounted = x.synthetic
 	want.Key, want.HasKey = x.hashKey()
 	if x.target.Cluster.TellsOrigin() {
 		want.Origin = x.origin()
@@ -257,6 +258,9 @@ func (x *exchange) dropUpstream(o upstream.Outcome) {
 	x.down.watch(nil)
 	if x.down.gone() {
 		o = upstream.Unknown // it may have been aborted
+	}
+	if x.synthetic {
+		o |= upstream.Uncounted
 	}
 	x.up.Release(o)
 	x.up = nil

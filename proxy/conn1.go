@@ -287,7 +287,9 @@ func (c *conn1) refuse(err error) next {
 	default:
 		return nextEnd
 	}
-	c.srv.stats.Refused(status)
+	if !c.peer.synthetic {
+		c.srv.stats.Refused(status)
+	}
 	c.srv.access.logRefused(&c.peer, status, err)
 	c.sock.LastWrite(h1.AppendSimpleResponse(nil, status, text, true,
 		head.Field{Name: "Date", Value: c.srv.date(time.Now())}))

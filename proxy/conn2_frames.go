@@ -288,7 +288,9 @@ func (c *conn2) refuse(s *stream2, r *h2.Refusal) *h2.Fault {
 	if status == 0 {
 		status = 400
 	}
-	c.srv.stats.Refused(status)
+	if !c.peer.synthetic {
+		c.srv.stats.Refused(status)
+	}
 	c.srv.access.logRefused(&c.peer, status, r)
 	if r.Status == 0 {
 		return c.fault(s.ID, h2.BadRequest)

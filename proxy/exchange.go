@@ -65,16 +65,17 @@ type course struct {
 	deadline    time.Time // of a gRPC call that has one; zero: none
 	unprocessed uint8     // endpoints that did not look at the request
 
-	grpc     bool // a gRPC call over HTTP/2
-	begun    bool // counted as in flight
-	streamed bool // the request's body is not part of head
-	informed bool // the client got an interim response
-	hurried  bool // this try got less time than a try has
-	retrying bool // holds a claim on the version's retry budget
-	close    bool // the client's connection ends after this exchange
-	marked   bool // the response has a field that makes it bad in a trial
-	shedding bool // it is refused for overload
-	aborted  bool // the response was cut off, and the client must see that it was
+	grpc      bool // a gRPC call over HTTP/2
+	synthetic bool // a journey's, which counts for no customer
+	begun     bool // counted as in flight
+	streamed  bool // the request's body is not part of head
+	informed  bool // the client got an interim response
+	hurried   bool // this try got less time than a try has
+	retrying  bool // holds a claim on the version's retry budget
+	close     bool // the client's connection ends after this exchange
+	marked    bool // the response has a field that makes it bad in a trial
+	shedding  bool // it is refused for overload
+	aborted   bool // the response was cut off, and the client must see that it was
 }
 
 // downstream is the client's side of an exchange, as a codec shows it.
@@ -160,11 +161,12 @@ func (x *exchange) beginRequest() {
 	x.close = x.req.Close
 	x.joinCookies()
 	x.recogniseGRPC()
+	x.recogniseSynthetic()
 	x.in = routing.Request{
 		Method: x.req.Method, Host: x.req.Host, Path: x.req.Path, Query: x.req.Query,
 		Fields:  &x.req,
 		Client:  x.peer.clientOf(&x.req),
-		Trusted: x.peer.trusted,
+		Trusted: x.peer.trusted || x.peer.synthetic,
 		Now:     x.start.UnixNano(),
 		Draw:    rand.Uint64(),
 		Health:  x.table,
@@ -203,7 +205,7 @@ func (x *exchange) joinCookies() {
 // decide asks the routing table and answers what goes nowhere.
 func (x *exchange) decide() bool {
 	x.dec = x.table.Routing.Decide(&x.in)
-	if x.dec.Token != routing.TokenNone {
+	if x.dec.Token != routing.TokenNone && !x.synthetic {
 		x.srv.countToken(x.dec.Token)
 	}
 	switch {
@@ -211,7 +213,7 @@ func (x *exchange) decide() bool {
 		x.redirectToClean()
 		return false
 	case x.dec.Service == nil:
-		x.srv.stats.NoRoute(x.peer.listener.Name)
+		x.countNoRoute()
 		x.reply(404, "No route leads here.\n")
 		return false
 	case x.dec.Version == nil:
@@ -223,6 +225,9 @@ func (x *exchange) decide() bool {
 		x.countFailed()
 	}
 	x.target = x.table.Targets[x.dec.Version.Slot]
+	if x.synthetic {
+		return true // no rate, and no pin, is a customer's
+	}
 	if r := x.target.Settings.Rates; r != nil && !x.withinServiceRates(r) {
 		return false
 	}
@@ -233,7 +238,7 @@ func (x *exchange) decide() bool {
 
 // countFailed counts against the version that was chosen and could not answer.
 func (x *exchange) countFailed() {
-	if x.dec.Failed != nil {
+	if x.dec.Failed != nil && !x.synthetic {
 		failed := x.table.Targets[x.dec.Failed.Slot]
 		failed.Stats.FailedOver(x.peer.shard)
 		x.failTrial(failed.Arm)
@@ -257,7 +262,7 @@ func (x *exchange) countPin() {
 // forward brings the request to an endpoint of its version and the answer
 // back, trying again where that can do no harm.
 func (x *exchange) forward() {
-	x.target.Stats.Begin(x.peer.shard)
+	x.counts(x.target).Begin(x.peer.shard)
 	x.begun = true
 	x.beginTrial()
 	x.streamed = x.isStreamed()
@@ -296,8 +301,11 @@ func (x *exchange) record() {
 		o.Retries = uint8(min(x.tries-1, 255))
 	}
 	if x.begun {
-		x.target.Stats.End(x.peer.shard, o)
+		x.counts(x.target).End(x.peer.shard, o)
 		x.endTrial(o)
+	}
+	if x.synthetic {
+		x.countSynthetic()
 	}
 	x.srv.access.log(x)
 	if x.trace.sampled {

@@ -164,6 +164,9 @@ func (x *exchange) sendGRPC(status int, text string) {
 		head.Field{ID: head.ContentType, Name: "Content-Type", Value: "application/grpc"},
 		head.Field{ID: head.Date, Name: "Date", Value: x.srv.date(x.start)})
 	x.extra = appendGRPCStatus(x.extra, grpcCodeOf(status), text)
+	if x.peer.synthetic {
+		x.tell()
+	}
 	err := x.down.begin(&x.res, x.extra, x.close)
 	if err == nil {
 		err = x.down.finish(nil)

@@ -37,7 +37,7 @@ var errLate = errors.New("a hedge of no use")
 
 // hedges reports whether a second endpoint may be asked for the answer.
 func (x *exchange) hedges() bool {
-	return x.target.Settings.HedgeAfter > 0 && x.req.IsSafe() && x.req.Length == 0 && !x.upgrading()
+	return x.target.Settings.HedgeAfter > 0 && !x.synthetic && x.req.IsSafe() && x.req.Length == 0 && !x.upgrading()
 }
 
 // sendHedged sends the request and waits for the first bytes of an answer, in

@@ -139,7 +139,7 @@ func (x *exchange) turnTo(v *routing.Version, why routing.Reason) {
 	x.target = x.table.Targets[v.Slot]
 	x.tries = 0
 	x.failure = fault{err: x.failure.err} // for the log; the rest concerns other endpoints
-	x.target.Stats.Begin(x.peer.shard)
+	x.counts(x.target).Begin(x.peer.shard)
 }
 
 // leaveRetries gives a claim on the version's retry budget back.
@@ -171,7 +171,7 @@ func (x *exchange) endVersion(flags stats.Flags) {
 		o.Session = x.dec.Session
 		x.endTrial(&o)
 	}
-	x.target.Stats.End(x.peer.shard, &o)
+	x.counts(x.target).End(x.peer.shard, &o)
 }
 
 // reason returns why the version that is asked now is.
@@ -210,7 +210,7 @@ func (x *exchange) leaveOwn(flags stats.Flags) {
 		Status: x.miss.Status, Reason: uint8(x.dec.Reason), Session: x.dec.Session, Flags: flags,
 		BytesIn: x.bytesIn, Nanos: int64(i.missAt), Now: x.in.Now + int64(i.missAt),
 	}
-	i.own.Stats.End(x.peer.shard, &o)
+	x.counts(i.own).End(x.peer.shard, &o)
 	x.endTrial(&o)
 	asked := x.up
 	x.up = i.up

@@ -282,18 +282,26 @@ func (l *listener) take(nc net.Conn) {
 	} else {
 		c.sock = sock.New(nc)
 	}
-	if !srv.admit(c) {
+	if l.enter(c) {
+		go c.start()
+	}
+}
+
+// enter counts a connection among the listener's, or closes it if the server has
+// stopped; it reports which.
+func (l *listener) enter(c *conn1) bool {
+	if !l.srv.admit(c) {
 		c.sock.Close()
-		return
+		return false
 	}
 	if l.closing.Load() {
 		c.stop() // it came too late for retire to find it
 	}
-	if srv.leaving.Load() {
+	if l.srv.leaving.Load() {
 		c.drain() // too late for Leave, likewise
 	}
 	l.entered()
-	go c.start()
+	return true
 }
 
 // drainTime is how long a listener that closes still takes the connections

@@ -20,6 +20,7 @@ type peer struct {
 	trusted    bool   // one of the listener's trusted proxies: what it says of its clients is believed
 	shard      uint32 // spreads the counters
 	counted    bool   // among its client's connections, until the end
+	synthetic  bool   // it is this process itself: see Server.DialSynthetic
 
 	forwarded []byte // the X-Forwarded-* fields of a peer that is the client itself
 	scheme    string // "http" or "https"

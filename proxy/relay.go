@@ -208,7 +208,7 @@ var failureReplies = [...]struct {
 func (x *exchange) replyFailure() {
 	x.outcome.UpstreamError = x.failure.kind.upstreamError()
 	if x.failure.kind == faultOverloaded {
-		x.target.Stats.Overloaded(x.peer.shard)
+		x.counts(x.target).Overloaded(x.peer.shard)
 	}
 	if x.failure.kind == faultUnprocessed && x.refuse() {
 		return
@@ -226,7 +226,7 @@ func (x *exchange) replyFailure() {
 	case errors.As(x.failure.err, &malformed):
 		x.reply(malformed.Status, "The request's body is malformed: "+malformed.Reason+".\n")
 	case x.pump.client != nil && x.hasLastWord():
-		x.srv.stats.Refused(408)
+		x.countRefused(408)
 		x.reply(408, "The request's body didn't come in time.\n")
 	default:
 		x.outcome.Flags |= stats.Aborted

@@ -59,6 +59,9 @@ func (x *exchange) sendOwn(status int, text string) {
 		head.Field{ID: head.ContentType, Name: "Content-Type", Value: "text/plain; charset=utf-8"},
 		head.Field{ID: head.Date, Name: "Date", Value: x.srv.date(x.start)})
 	x.secureTransport()
+	if x.peer.synthetic {
+		x.tell()
+	}
 	x.res.Status = status
 	x.res.Declared = int64(len(text))
 	if x.req.Method != "HEAD" {

@@ -101,7 +101,7 @@ func (x *exchange) appendClientFields(dst []byte) []byte {
 				continue
 			}
 		case head.SluiceField:
-			if !trusted || ownField(f.Name) || !x.peer.vouches() && head.EqualFold(f.Name, "sluice-client-identity") {
+			if !trusted && !x.isSyntheticField(f) || ownField(f.Name) || !x.peer.vouches() && head.EqualFold(f.Name, "sluice-client-identity") {
 				continue
 			}
 		case head.ClientCert, head.ClientCertChain:

@@ -26,7 +26,10 @@ func (x *exchange) prepareResponse() {
 		x.setPin()
 	}
 	x.secureTransport()
-	if x.dec.Service.Expose {
+	switch {
+	case x.peer.synthetic:
+		x.tell()
+	case x.dec.Service.Expose:
 		x.extra = append(x.extra,
 			head.Field{Name: "Sluice-Version", Value: x.target.name},
 			head.Field{Name: "Sluice-Reason", Value: x.reasonText()})

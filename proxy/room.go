@@ -163,7 +163,9 @@ func (l *listener) left() {
 }
 
 // idleSince implements evictable.
-func (c *conn1) idleSince() (int64, bool) { return c.idleAt.Load(), c.state.idle() }
+func (c *conn1) idleSince() (int64, bool) {
+	return c.idleAt.Load(), c.state.idle() && !c.peer.synthetic
+}
 
 // evict implements evictable.
 func (c *conn1) evict() bool {

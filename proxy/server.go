@@ -61,6 +61,7 @@ type Server struct {
 	workers   workers
 	leaving   atomic.Bool // each connection's next request is its last
 	inherit   func(name, network, address string) net.Listener
+	uncounted *stats.Version // what synthetic requests are counted in; nobody reads it
 
 	mu        sync.Mutex
 	listeners map[string]*listener // by ListenerConfig.key
@@ -79,7 +80,7 @@ type Server struct {
 func New(opt Options) *Server {
 	s := &Server{
 		stats: opt.Stats, log: opt.Log, inherit: opt.Inherit, began: time.Now(),
-		listeners: map[string]*listener{}, conns: map[clientConn]struct{}{},
+		listeners: map[string]*listener{}, conns: map[clientConn]struct{}{}, uncounted: opt.Stats.Apart(),
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()

@@ -441,6 +441,6 @@ func (s *Server) survive(fault any, x *exchange) {
 	x.leaveOwn(0)
 	x.dropUpstream(upstream.Unknown)
 	if x.begun {
-		x.target.Stats.End(x.peer.shard, &x.outcome)
+		x.counts(x.target).End(x.peer.shard, &x.outcome)
 	}
 }

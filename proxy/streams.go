@@ -113,7 +113,7 @@ func (st *stream) close() {
 		return
 	}
 	x := st.x
-	defer x.target.Stats.StreamClosed(x.peer.shard) // once what is under way was told
+	defer x.counts(x.target).StreamClosed(x.peer.shard) // once what is under way was told
 	if g, ok := x.down.(goAwayer); ok {
 		g.goAway()
 	}

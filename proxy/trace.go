@@ -45,6 +45,7 @@ type Span struct {
 	Retries                            int
 	Failure                            error
 	RequestID                          string // of X-Request-Id
+	Synthetic                          string // the journey that the request is of
 }
 
 // tracing decides which requests are recorded.
@@ -111,6 +112,9 @@ func (x *exchange) endTrace() {
 	}
 	s.Wait, _ = x.times.split(s.Total)
 	s.UserAgent, _ = x.req.Lookup(head.UserAgent)
+	if x.synthetic {
+		s.Synthetic, _ = x.req.Get(syntheticField)
+	}
 	if t.joined {
 		s.TraceState = x.traceState()
 	}

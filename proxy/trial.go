@@ -18,7 +18,7 @@ import (
 
 // beginTrial counts the request in the trial of its version, if there is one.
 func (x *exchange) beginTrial() {
-	if arm := x.target.Arm; arm != nil && (x.dec.Reason == routing.Pin || x.dec.Reason == routing.Split) {
+	if arm := x.target.Arm; arm != nil && !x.synthetic && (x.dec.Reason == routing.Pin || x.dec.Reason == routing.Split) {
 		r := x.trialRequest()
 		x.ticket = arm.Begin(&r)
 		x.times.taken = true

@@ -50,7 +50,7 @@ func (x *exchange) tunnel() {
 		x.endRelay(relayClientGone)
 		return
 	}
-	x.target.Stats.TunnelOpened(x.peer.shard)
+	x.counts(x.target).TunnelOpened(x.peer.shard)
 	x.answerTrial()
 	x.keepForLog()
 	client, early := t.hijack()
@@ -71,7 +71,7 @@ func (x *exchange) tunnel() {
 	limit()
 	x.delist()
 	x.bytesOut, x.bytesIn = down.carried, up.carried
-	x.target.Stats.TunnelClosed(x.peer.shard)
+	x.counts(x.target).TunnelClosed(x.peer.shard)
 	x.dropUpstream(upstream.Done)
 }
 
@@ -85,7 +85,7 @@ func (x *exchange) keepForLog() {
 	kept := r.Fields[:0]
 	for _, f := range r.Fields {
 		switch {
-		case f.ID == head.UserAgent, f.ID == head.Traceparent, f.ID == head.Tracestate, head.EqualFold(f.Name, "referer"):
+		case f.ID == head.UserAgent, f.ID == head.Traceparent, f.ID == head.Tracestate, head.EqualFold(f.Name, "referer"), x.isSyntheticField(&f):
 			kept = append(kept, head.Field{ID: f.ID, Name: strings.Clone(f.Name), Value: strings.Clone(f.Value)})
 		}
 	}

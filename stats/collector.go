@@ -30,11 +30,12 @@ type collector struct {
 	weight, info,
 	noRoute, refused, overrideIgnored, h2Abuse, reloads, reloadFailures,
 	statePending, tableRevision *prometheus.Desc
-	edge   edgeDescs
-	tls    tlsDescs
-	seen   observedDescs
-	roll   rolloutDescs
-	shadow shadowDescs
+	synthetic *prometheus.Desc
+	edge      edgeDescs
+	tls       tlsDescs
+	seen      observedDescs
+	roll      rolloutDescs
+	shadow    shadowDescs
 }
 
 // Collector returns the registry's metrics for Prometheus. A version that
@@ -85,6 +86,7 @@ func Collector(r *Registry) prometheus.Collector {
 		reloadFailures:  desc("config_reload_failures_total", "Reloads of the configuration file that were refused."),
 		statePending:    desc("state_pending", "Changes of the desired state that are in force and not yet durable."),
 		tableRevision:   desc("table_revision", "Revision of the desired state that the routing table shows."),
+		synthetic:       newSyntheticDesc(version),
 		edge:            newEdgeDescs(desc),
 		tls:             newTLSDescs(desc),
 		seen:            newObservedDescs(desc),
@@ -102,7 +104,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		c.tunnelsActive, c.tunnelsOpened, c.streamsClosed, c.bytes, c.pinsMade, c.pinsMoved, c.pinsVoided,
 		c.weight, c.info,
 		c.noRoute, c.refused, c.overrideIgnored, c.h2Abuse, c.reloads, c.reloadFailures,
-		c.statePending, c.tableRevision,
+		c.statePending, c.tableRevision, c.synthetic,
 	} {
 		ch <- d
 	}
@@ -118,7 +120,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s, rest := newSums(len(r.reasonNames)), newSums(len(r.reasonNames))
 	var restLive uint64
 	var restActive bool
-	for _, v := range r.versions("") {
+	versions := r.versions("")
+	for _, v := range versions {
 		active := v.traffic.Load() != nil
 		if v.exposed {
 			c.describeVersion(ch, v)
@@ -139,6 +142,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if restActive {
 		c.sendVersion(ch, rest, restLive, other, other)
 	}
+	c.sendSynthetic(ch, versions)
 	c.sendProcess(ch)
 	c.tls.send(ch, c.registry)
 	c.seen.send(ch, &c.registry.process.observed)

@@ -12,7 +12,8 @@ type Version struct {
 	exposed       bool // has Prometheus series of its own
 	// traffic is nil until something is counted, so that idle versions are
 	// small.
-	traffic atomic.Pointer[traffic]
+	traffic   atomic.Pointer[traffic]
+	synthetic atomic.Pointer[synthetic] // nil until a journey was counted
 }
 
 // traffic is what a version that is used keeps.

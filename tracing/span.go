@@ -43,6 +43,7 @@ type Span struct {
 	Retries                            int
 	Failure                            error
 	RequestID                          string // of X-Request-Id
+	Synthetic                          string // the journey that the request is of
 }
 
 // encode returns the span as OTLP has it. Nothing of it aliases s.
@@ -117,6 +118,7 @@ func (s *Span) attributes() []*commonpb.KeyValue {
 	a.text("sluice.reason", s.Reason)
 	a.text("sluice.endpoint", s.Endpoint)
 	a.text("sluice.request_id", s.RequestID)
+	a.text("sluice.synthetic", s.Synthetic)
 	a.number("sluice.retries", int64(s.Retries))
 	a.seconds("sluice.connect_seconds", s.Connect)
 	a.seconds("sluice.wait_seconds", s.Wait)

@@ -40,6 +40,7 @@ type Entry struct {
 	Failure                            error  // of the last attempt, or what is wrong with the request
 	TraceID                            [16]byte
 	RequestID                          string // of X-Request-Id
+	Synthetic                          string // the journey that it is of
 }
 
 // Mask returns a client's address without what tells it from its neighbours: an

@@ -50,6 +50,7 @@ const (
 	Failure
 	TraceID
 	RequestID
+	Synthetic
 	UserAgent
 	Referer
 	Query
@@ -59,7 +60,7 @@ const (
 var fieldNames = [fields]string{
 	"level", "ts", "msg", "listener", "client", "method", "host", "path", "proto", "tls", "status",
 	"took", "connect", "wait", "body", "bytes_in", "bytes_out", "service", "version", "tags", "reason", "endpoint", "retries",
-	"cut_off", "shielded_from", "shielded_status", "fallback_from", "failure", "trace_id", "request_id", "user_agent", "referer", "query",
+	"cut_off", "shielded_from", "shielded_status", "fallback_from", "failure", "trace_id", "request_id", "synthetic", "user_agent", "referer", "query",
 }
 
 // String returns the field's name in the line.

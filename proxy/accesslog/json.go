@@ -64,7 +64,7 @@ func (e *Entry) lacks(f Field) bool {
 		return !e.HasAgent
 	case Referer:
 		return !e.HasReferer
-	case TLS, Tags, ShieldedFrom, FallbackFrom, RequestID, Query:
+	case TLS, Tags, ShieldedFrom, FallbackFrom, RequestID, Synthetic, Query:
 		return e.text(f) == ""
 	}
 	return false
@@ -153,6 +153,8 @@ func (e *Entry) text(f Field) string {
 		return e.FallbackFrom
 	case RequestID:
 		return e.RequestID
+	case Synthetic:
+		return e.Synthetic
 	case UserAgent:
 		return e.UserAgent
 	case Referer:

@@ -54,6 +54,8 @@ type Acquire struct {
 	Left <-chan struct{}
 	// Within bounds each wait further; 0: not.
 	Within time.Duration
+	// Uncounted lets a failure to connect say nothing about the endpoint.
+	Uncounted bool
 
 	copy bool // AcquireCopy
 }
@@ -116,7 +118,7 @@ func (c *Cluster) noteDial(v *view, e *Endpoint, opt *Acquire, err error) {
 	switch {
 	case isLocal(err):
 		c.noteShortage(e, err)
-	case !hurried:
+	case !hurried && !opt.Uncounted:
 		c.failed(e)
 	}
 }

@@ -47,6 +47,9 @@ const (
 	// pooled connection turned out to have been closed before the answer's
 	// first byte.
 	Unknown
+	// Uncounted, beside any other, lets it count for nothing: the request was no
+	// customer's.
+	Uncounted
 )
 
 // Release ends the use of the connection, which goes back to the pool or is
@@ -63,7 +66,7 @@ func (c *Conn) Release(o Outcome) {
 	}
 	e := c.Endpoint
 	switch {
-	case o&Unknown != 0:
+	case o&(Unknown|Uncounted) != 0:
 	case o&(Failed|BadStatus) != 0:
 		e.cluster.failed(e)
 	case e.inARow.Load() != 0:

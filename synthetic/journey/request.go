@@ -9,8 +9,8 @@ import (
 	"net/url"
 )
 
-// request makes the request of a step.
-func (s *step) request(ctx context.Context, host string, v *values, jar *cookiejar.Jar) (req *http.Request, body []byte, err error) {
+// request makes the request of a step of the journey of a name.
+func (s *step) request(ctx context.Context, name, host string, v *values, jar *cookiejar.Jar) (req *http.Request, body []byte, err error) {
 	target, err := v.fill(s.Path, pathText)
 	if err != nil {
 		return nil, nil, fmt.Errorf("path: %w", err)
@@ -40,6 +40,7 @@ func (s *step) request(ctx context.Context, host string, v *values, jar *cookiej
 		}
 		req.Header.Set(name, value)
 	}
+	req.Header.Set("Sluice-Synthetic", name)
 	for _, c := range jar.Cookies(secure(req.URL)) {
 		req.AddCookie(c)
 	}

@@ -118,7 +118,7 @@ func (r *run) try(ctx context.Context, s *step) (res StepResult) {
 	if s.TLS != nil {
 		return r.handshake(timed, s)
 	}
-	req, body, err := s.request(timed, r.host, r.values, r.jar)
+	req, body, err := s.request(timed, r.j.spec.Name, r.host, r.values, r.jar)
 	if err != nil {
 		res.Err = err
 		return res
