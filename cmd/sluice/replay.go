@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"regexp"
@@ -185,7 +184,9 @@ func (f *replayFlags) override(r *remote, ctx context.Context, cfg *replay.Confi
 		if err != nil {
 			return err
 		}
-		t.Header.Set("Sluice-Token", signed.Token)
+		if err := t.Add("Sluice-Token", signed.Token); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -248,7 +249,7 @@ func (f *replayFlags) setTargets(cfg *replay.Config) error {
 
 // asked returns the target behind a URL.
 func (f *replayFlags) asked(flag, text, name string) (replay.Target, error) {
-	t := replay.Target{Name: name, Connect: f.connect, Host: f.host, Header: http.Header{}}
+	t := replay.Target{Name: name, Connect: f.connect, Host: f.host}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil {
 		return t, fmt.Errorf("%s is %q; write a URL without a path, such as http://127.0.0.1:9001", flag, text)
@@ -259,7 +260,9 @@ func (f *replayFlags) asked(flag, text, name string) (replay.Target, error) {
 		if !ok || strings.TrimSpace(name) == "" {
 			return t, fmt.Errorf("--header %q: write 'NAME: VALUE'", line)
 		}
-		t.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		if err := t.Add(strings.TrimSpace(name), value); err != nil {
+			return t, fmt.Errorf("--header %q: %w", line, err)
+		}
 	}
 	return t, nil
 }

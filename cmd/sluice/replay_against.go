@@ -58,10 +58,8 @@ func response(a *replay.Answer) compare.Response {
 		return compare.Response{}
 	}
 	res := compare.Response{Status: a.Status, Body: a.Body, Cut: a.Truncated}
-	for name, values := range a.Header {
-		for _, value := range values {
-			res.Header = append(res.Header, compare.Field{Name: name, Value: value})
-		}
+	for _, f := range a.Fields {
+		res.Header = append(res.Header, compare.Field{Name: f.Name, Value: f.Value})
 	}
 	return res
 }

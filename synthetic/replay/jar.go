@@ -2,7 +2,10 @@ package replay
 
 import (
 	"net/http"
+	"strings"
 	"time"
+
+	"sluice/proxy/head"
 )
 
 // The bounds of a session's cookies.
@@ -42,9 +45,12 @@ func (j *jar) field(host string) string {
 }
 
 // keep takes a response's Set-Cookie fields. What has no room is left out.
-func (j *jar) keep(host string, header http.Header, now time.Time) {
-	for _, line := range header["Set-Cookie"] {
-		given, err := http.ParseSetCookie(line)
+func (j *jar) keep(host string, fields []head.Field, now time.Time) {
+	for _, f := range fields {
+		if f.ID != head.SetCookie {
+			continue
+		}
+		given, err := http.ParseSetCookie(strings.Clone(f.Value))
 		if err != nil {
 			continue
 		}

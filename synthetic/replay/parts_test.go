@@ -1,13 +1,14 @@
 package replay
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"sluice/proxy/head"
 )
 
 // TestHistogramIsNear: a quantile is within a sixteenth of the true one.
@@ -67,7 +68,11 @@ func TestBoundsOfTally(t *testing.T) {
 func TestJar(t *testing.T) {
 	var j jar
 	now := time.Unix(1e9, 0)
-	keep := func(host string, lines ...string) { j.keep(host, http.Header{"Set-Cookie": lines}, now) }
+	keep := func(host string, lines ...string) {
+		for _, line := range lines {
+			j.keep(host, []head.Field{{ID: head.SetCookie, Value: line}}, now)
+		}
+	}
 	keep("a", "x=1; Path=/", "y=2", "bad")
 	keep("b", "x=3")
 	if got := j.field("a"); got != "x=1; y=2" {

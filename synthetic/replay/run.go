@@ -3,8 +3,8 @@ package replay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -68,14 +68,14 @@ var errEnough = errors.New("enough")
 
 // runner is a replay under way.
 type runner struct {
-	cfg      Config
-	source   *Source
-	parser   *Parser
-	sessions *sessions
-	tally    *tally
-	target   *sender
-	against  *sender
-	stop     context.CancelCauseFunc
+	cfg       Config
+	source    *Source
+	parser    *Parser
+	sessions  *sessions
+	tally     *tally
+	kept      memory        // by answers that are being compared
+	comparing chan struct{} // as many at a time as there are processors
+	stop      context.CancelCauseFunc
 }
 
 // Run replays the requests of a source and returns when all were answered, when
@@ -84,21 +84,20 @@ func Run(ctx context.Context, cfg Config, source *Source, parser *Parser) *Repor
 	cfg = cfg.withDefaults()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	r := &runner{cfg: cfg, source: source, parser: parser, sessions: newSessions(), stop: stop, tally: newTally(&cfg), target: newSender(cfg.Target, &cfg)}
-	defer r.target.close()
-	if cfg.Against != nil {
-		r.against = newSender(*cfg.Against, &cfg)
-		defer r.against.close()
+	r := &runner{cfg: cfg, source: source, parser: parser, sessions: newSessions(), stop: stop, tally: newTally(&cfg), comparing: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	workers := make([]*worker, cfg.Concurrency)
+	for i := range workers {
+		workers[i] = newWorker(r)
 	}
-	defer context.AfterFunc(ctx, r.sessions.interrupt)()
+	defer context.AfterFunc(ctx, func() { r.interrupt(workers) })()
 	quit := r.tell()
-	var workers sync.WaitGroup
-	for range cfg.Concurrency {
-		workers.Go(func() { r.work(ctx) })
+	var working sync.WaitGroup
+	for _, w := range workers {
+		working.Go(func() { w.work(ctx) })
 	}
 	err := r.read(ctx)
 	r.sessions.finish()
-	workers.Wait()
+	working.Wait()
 	quit()
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
@@ -189,40 +188,13 @@ func (r *runner) read(ctx context.Context) error {
 	return nil
 }
 
-// work answers for one request after another.
-func (r *runner) work(ctx context.Context) {
-	for s := range r.sessions.ready {
-		if ctx.Err() == nil {
-			r.serve(ctx, s)
+// interrupt ends what waits and what is under way.
+func (r *runner) interrupt(workers []*worker) {
+	r.sessions.interrupt()
+	for _, w := range workers {
+		w.target.interrupt()
+		if w.against != nil {
+			w.against.interrupt()
 		}
-		r.sessions.done(s)
-	}
-}
-
-// serve sends a session's next request. The baseline is asked first, twice where
-// nothing can be harmed: what differs between its own answers is noise.
-func (r *runner) serve(ctx context.Context, s *session) {
-	req := r.sessions.first(s)
-	lag := r.cfg.Now().Sub(req.due)
-	var jars [2]*jar
-	if r.cfg.Cookies && !s.alone {
-		jars = [2]*jar{&s.jars[0], &s.jars[1]}
-	}
-	var baseline, again *Answer
-	if r.against != nil {
-		baseline = r.against.send(ctx, req, jars[1])
-		if isSafe(req.Method) && r.cfg.Comparer != nil {
-			again = r.against.send(ctx, req, jars[1])
-		}
-	}
-	answer := r.target.send(ctx, req, jars[0])
-	if ctx.Err() != nil {
-		return // it was cut off by us
-	}
-	if r.tally.record(req, answer, baseline, lag) {
-		r.stop(fmt.Errorf("%w: %s", errTooMany, r.cfg.Tolerance))
-	}
-	if baseline != nil && r.cfg.Comparer != nil {
-		r.cfg.Comparer.Add(req, baseline, again, answer)
 	}
 }

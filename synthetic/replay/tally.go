@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -228,6 +229,7 @@ func brief(r *Request) string {
 func reasonOf(err error) string {
 	var lookup *net.DNSError
 	var timeout net.Error
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, errEndless):
 		return "body too long"
@@ -235,9 +237,11 @@ func reasonOf(err error) string {
 		return "timed out"
 	case errors.As(err, &lookup):
 		return "name not found"
+	case errors.As(err, &untrusted):
+		return "no trusted certificate"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), isEOF(err):
+	case wasClosed(err):
 		return "connection closed"
 	}
 	return "no valid answer"
