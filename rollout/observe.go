@@ -44,6 +44,7 @@ type Probes struct {
 type Shadow struct {
 	Done   bool   // enough was compared, and it was alike
 	Failed string // enough differed, and how; "": it did not
+	Text   string // what there is to say, whatever it is; may be empty
 }
 
 // leg returns what is seen of a service.

@@ -164,15 +164,27 @@ func (m *machine) probed(stage state.Stage) (by, why string) {
 
 // shadowed says that a shadow stage is over; "" if not.
 func (m *machine) shadowed(held bool) (by, why string) {
+	var texts []string
+	copied := 0
 	for _, leg := range m.r.Legs {
-		switch shadow := m.o.leg(leg.Service).Shadow; {
+		l := m.o.leg(leg.Service)
+		switch shadow := l.Shadow; {
 		case shadow == nil:
-			return "stage", "nobody sends copies of requests: passed over without a comparison"
+			continue
 		case !shadow.Done || !held:
 			return "", ""
+		case shadow.Text != "":
+			texts = append(texts, m.of(l, shadow.Text))
 		}
+		copied++
 	}
-	return "shadow", "its answers were like the baseline's"
+	switch {
+	case copied == 0:
+		return "stage", "nobody sends copies of requests: passed over without a comparison"
+	case len(texts) == 0:
+		return "shadow", "its answers were like the baseline's"
+	}
+	return "shadow", "its answers were like the baseline's: " + strings.Join(texts, "; ")
 }
 
 // differs says how shadows of some leg have failed.
@@ -211,7 +223,7 @@ func (m *machine) deadline() (proposal, bool) {
 	if stage.Deadline == 0 || m.r.Elapsed(m.o.Now) < stage.Deadline {
 		return proposal{}, false
 	}
-	why := fmt.Sprintf("undecided after %v", stage.Deadline)
+	why := fmt.Sprintf("undecided after %v", stage.Deadline) + m.lastCompared()
 	if m.r.Phase == state.PhaseProbing {
 		return m.back("deadline", fmt.Sprintf("%d probes in a row did not pass within %v%s", cmp.Or(stage.Passes, defaultPasses), stage.Deadline, m.lastFailure())), true
 	}
@@ -234,6 +246,18 @@ func (m *machine) lastFailure() string {
 		}
 	}
 	return ""
+}
+
+// lastCompared says what a shadow stage has come to; "" in others.
+func (m *machine) lastCompared() string {
+	text := ""
+	for _, leg := range m.r.Legs {
+		l := m.o.leg(leg.Service)
+		if m.r.Phase == state.PhaseShadowing && l.Shadow != nil && l.Shadow.Text != "" && !l.Shadow.Done {
+			text += "; " + m.of(l, l.Shadow.Text)
+		}
+	}
+	return text
 }
 
 // suspicious says which leg's evidence is halfway to a rollback.

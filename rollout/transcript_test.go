@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts")
 //
 //	declare SERVICE VERSION=WEIGHT…   the file's versions; all but this service stay
 //	start SERVICE=VERSION… [policy=…] [stages=…] [gate] [fifo] [inconclusive=…] [provides=…] [requires=SERVICE:NAME] [writes=…]
-//	see SERVICE [judge=promote|hold|roll_back] [r=E-VALUE] [probes=N] [failed=WHY] [healthy=N/M] [failures=N] [alarm=WHY] [shadow=ok|WHY] [blind]
+//	see SERVICE [judge=promote|hold|roll_back] [r=E-VALUE] [probes=N] [failed=WHY] [healthy=N/M] [failures=N] [alarm=WHY] [shadow=ok|ok:TEXT|wait:TEXT|WHY] [blind]
 //	tick [DURATION]                   lets time pass, and the machine move until nothing is due
 //	order VERSION ACTION [by=…]       of the newest rollout that brings it; so below
 //	place VERSION N
@@ -306,7 +306,7 @@ func (w *world) see(a arguments) {
 				w.t.Fatal(err)
 			}
 		case "shadow":
-			l.Shadow = &Shadow{Done: value == "ok", Failed: strings.Trim(strings.ReplaceAll(value, "ok", ""), "-")}
+			l.Shadow = shadowOf(value)
 		}
 	}
 	if r := a.set["r"]; r != "" && l.Evidence != nil {
@@ -314,6 +314,19 @@ func (w *world) see(a arguments) {
 		fmt.Sscan(r, &e.LogR)
 		l.Evidence = &e
 	}
+}
+
+// shadowOf reads what copies tell: "ok", "-" for nothing yet, "wait:TEXT" and
+// "ok:TEXT", or else why the candidate has failed.
+func shadowOf(value string) *Shadow {
+	kind, text, told := strings.Cut(strings.ReplaceAll(value, "_", " "), ":")
+	switch {
+	case kind == "ok", kind == "wait", kind == "-":
+		return &Shadow{Done: kind == "ok", Text: text}
+	case told:
+		return &Shadow{Failed: kind + ": " + text, Text: text}
+	}
+	return &Shadow{Failed: kind, Text: kind}
 }
 
 // id is the newest rollout that brings a version.

@@ -129,15 +129,18 @@ type Move struct {
 }
 
 // Evidence is what the judge saw of one leg at a moment, in plain numbers that
-// an engineer can check. Logarithms are natural.
+// an engineer can check, or what copies of requests told. Logarithms are natural.
 type Evidence struct {
 	Service  string    `json:"service"`
 	At       time.Time `json:"at"`
 	Decision string    `json:"decision"` // "promote", "hold" or "roll_back"
-	Reason   string    `json:"reason"`   // the judge's code
+	Reason   string    `json:"reason"`   // the judge's code; "shadow" in a shadow stage
 	Text     string    `json:"text"`
-	LogR     float64   `json:"log_r"` // of the combined e-value against "no harm"
-	Share    float64   `json:"share"` // of new sessions, 0 to 1
+	// Shadow is what was compared in a shadow stage, before there is anything for
+	// the judge; nil: it is the judge who speaks.
+	Shadow *ShadowEvidence `json:"shadow,omitempty"`
+	LogR   float64         `json:"log_r"` // of the combined e-value against "no harm"
+	Share  float64         `json:"share"` // of new sessions, 0 to 1
 	// Sessions and requests of the matched cohort.
 	CandidateSessions int64            `json:"candidate_sessions"`
 	BaselineSessions  int64            `json:"baseline_sessions"`
@@ -152,6 +155,18 @@ type Evidence struct {
 	// Minutes to a decision at the present rates; nil: it won't come.
 	MinutesToRollBack *float64 `json:"minutes_to_roll_back,omitempty"`
 	MinutesToPromote  *float64 `json:"minutes_to_promote,omitempty"`
+}
+
+// ShadowEvidence is how a candidate's answers to copies of requests compare with
+// those of the baseline.
+type ShadowEvidence struct {
+	Comparisons int64 `json:"comparisons"`
+	Second      int64 `json:"second"`       // with a second answer of the baseline
+	Whole       int64 `json:"whole"`        // that count: their bodies could be compared too
+	Least       int64 `json:"least"`        // how many must count for it to pass
+	NotCompared int64 `json:"not_compared"` // bodies that could not
+	Different   int64 `json:"different"`    // fields that differ clearly, by pattern of the path
+	Suspect     int64 `json:"suspect"`      // fields that may
 }
 
 // MetricEvidence is the judge's view of one metric.

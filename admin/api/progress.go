@@ -45,7 +45,7 @@ func (r *Rollout) Progress(m *RolloutMove) string {
 		b.WriteString(": " + m.Why)
 	}
 	for i := range m.Evidence {
-		if m.Evidence[i].CandidateRequests == 0 {
+		if e := &m.Evidence[i]; e.CandidateRequests == 0 && e.Shadow == nil {
 			continue // before its first request, nothing decided by evidence
 		}
 		fmt.Fprintf(&b, "\n    %s", Account(&m.Evidence[i]))
@@ -89,8 +89,11 @@ func (r *Rollout) Result() string {
 	return text
 }
 
-// Account tells in one line what the judge saw of a service.
+// Account tells in one line what the judge, or a shadow stage, saw of a service.
 func Account(e *state.Evidence) string {
+	if s := e.Shadow; s != nil {
+		return fmt.Sprintf("%s: %d copies of requests compared, %d of %d that count; %d fields differ, %d may", e.Service, s.Comparisons, s.Whole, s.Least, s.Different, s.Suspect)
+	}
 	text := fmt.Sprintf("%s: %d of %d requests bad on the candidate, %d of %d on the baseline; e-value %s against no harm",
 		e.Service, e.CandidateBad, e.CandidateRequests, e.BaselineBad, e.BaselineRequests, Exp(e.LogR))
 	for _, m := range e.Metrics {

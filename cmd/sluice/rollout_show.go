@@ -190,6 +190,9 @@ func deciding(r *api.Rollout) (what string, evidence []state.Evidence) {
 
 // printEvidence writes what the judge saw of one service.
 func printEvidence(w io.Writer, what string, e *state.Evidence) error {
+	if e.Shadow != nil {
+		return printShadowEvidence(w, what, e)
+	}
 	fmt.Fprintf(w, "\n%s, %s at %s: %s\n", plain(e.Service), what, stamp(e.At), plain(fmt.Sprintf("%s (%s): %s", e.Decision, e.Reason, e.Text)))
 	fmt.Fprintf(w, "  e-value against \"no harm\": %s (ln %.3f; the judge rolls back from 100 on, ln %.3f)\n", api.Exp(e.LogR), e.LogR, math.Log(100))
 	fmt.Fprintf(w, "  candidate %d sessions, %d requests, %d bad (%s); baseline %d sessions, %d requests, %d bad (%s)\n",
@@ -210,6 +213,19 @@ func printEvidence(w io.Writer, what string, e *state.Evidence) error {
 	}
 	fmt.Fprintf(w, "  below the ceiling: %s; sessions arrive as the weights say: %s against it\n", api.Exp(e.LogCeiling), api.Exp(e.LogSessionShare))
 	_, err := fmt.Fprintf(w, "  to roll back: %s; to promote: %s\n", timeText(e.MinutesToRollBack), timeText(e.MinutesToPromote))
+	return err
+}
+
+// printShadowEvidence writes what copies of requests told of one service.
+func printShadowEvidence(w io.Writer, what string, e *state.Evidence) error {
+	s := e.Shadow
+	fmt.Fprintf(w, "\n%s, %s at %s: %s: %s\n", plain(e.Service), what, stamp(e.At), e.Decision, plain(e.Text))
+	fmt.Fprintf(w, "  %d requests copied and compared, %d of them beside a second answer of the baseline; %d of the %d needed count\n",
+		s.Comparisons, s.Second, s.Whole, s.Least)
+	if s.NotCompared > 0 {
+		fmt.Fprintf(w, "  %d bodies could not be compared\n", s.NotCompared)
+	}
+	_, err := fmt.Fprintf(w, "  %d fields differ, %d may; \"sluice shadow report %s\" tells them\n", s.Different, s.Suspect, plain(e.Service))
 	return err
 }
 

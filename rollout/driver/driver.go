@@ -21,6 +21,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"sluice/rollout"
 	"sluice/rollout/hook"
 	"sluice/state"
 	"sluice/stats/trial"
@@ -54,6 +55,9 @@ type Options struct {
 	// Probe sends one round of a stage's synthetic requests to a version; nil
 	// as a result passes.
 	Probe func(ctx context.Context, service, version string, stage state.Stage) error
+	// Shadow returns how a candidate answers copies of requests in a stage of its
+	// rollout, and that as evidence; nil: nobody sends any.
+	Shadow func(rollout string, stage int, service string) (*rollout.Shadow, *state.ShadowEvidence)
 	// Tell gives a transition to the hooks. It returns at once.
 	Tell func(hook.Transition, []state.Hook)
 	// Lost is told how many events did not fit into a trial.
@@ -78,6 +82,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Probe == nil {
 		o.Probe = func(context.Context, string, string, state.Stage) error { return nil }
+	}
+	if o.Shadow == nil {
+		o.Shadow = func(string, int, string) (*rollout.Shadow, *state.ShadowEvidence) { return nil, nil }
 	}
 	if o.Tell == nil {
 		o.Tell = func(hook.Transition, []state.Hook) {}

@@ -14,6 +14,9 @@ func (r *runner) observe(s state.State, ro *state.Rollout, now time.Time) rollou
 	for _, of := range ro.Legs {
 		seen := r.observeLeg(s, ro, of, now)
 		seen.Probes = probes[of.Service]
+		if ro.Phase == state.PhaseShadowing || ro.Was == state.PhaseShadowing {
+			r.observeShadow(ro, &seen, now)
+		}
 		o.Legs = append(o.Legs, seen)
 	}
 	return o
@@ -63,6 +66,24 @@ func (r *runner) observeLeg(s state.State, ro *state.Rollout, of state.Leg, now 
 	seen.FailuresInARow = l.inARow
 	seen.Alarm = l.recent.alarm(objective(ro.Policy.Guards), now)
 	return seen
+}
+
+// observeShadow looks at what copies of requests tell. The judge has nothing to say
+// in such a stage, so that this is the evidence.
+func (r *runner) observeShadow(ro *state.Rollout, seen *rollout.Leg, now time.Time) {
+	shadow, told := r.d.opts.Shadow(r.id, ro.Stage, seen.Service)
+	seen.Shadow = shadow
+	if shadow == nil || told == nil {
+		return
+	}
+	e := &state.Evidence{Service: seen.Service, At: now.Round(0).UTC(), Decision: "hold", Reason: "shadow", Text: shadow.Text, Shadow: told}
+	switch {
+	case shadow.Failed != "":
+		e.Decision = "roll_back"
+	case shadow.Done:
+		e.Decision = "promote"
+	}
+	seen.Evidence = e
 }
 
 // held tells whether the least time of the rollout's stage is over.

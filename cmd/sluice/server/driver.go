@@ -15,7 +15,7 @@ func (s *Server) newDriver() {
 	s.hooks = hook.New(hook.Options{Log: s.log, Now: s.now, Failed: s.stats.RolloutHookFailed, Secret: s.hookSecret})
 	s.driver = driver.New(driver.Options{
 		Control: s.keeper, Documents: s.keeper, Log: s.log, Now: s.now,
-		Endpoints: s.endpoints, Facts: s.facts, Probe: s.probe,
+		Endpoints: s.endpoints, Facts: s.facts, Probe: s.probe, Shadow: s.shadowSeen,
 		Lost: func(events int64) { s.stats.EvidenceLost(uint64(events)) },
 		Trial: func(rollout, service string) driver.Trial {
 			if t := s.trialOf(rollout, service); t != nil {

@@ -27,8 +27,9 @@ type fleet struct {
 	pins    map[string]pinTable
 	rates   map[string]serviceRates
 	trials  map[string]onTrial // of the services with a rollout under way
-	size    int                // slots ever given out
-	free    []int              // those of them that nobody has
+	copied
+	size    int   // slots ever given out
+	free    []int // those of them that nobody has
 	retired retired
 }
 
@@ -51,6 +52,7 @@ func newFleet(log *zap.Logger, r *stats.Registry, onEvent func(upstream.Event)) 
 	return fleet{
 		log: log, stats: r, onEvent: onEvent,
 		members: map[string]map[string]*member{}, pins: map[string]pinTable{}, rates: map[string]serviceRates{}, trials: map[string]onTrial{},
+		copied: newCopied(),
 	}
 }
 
@@ -159,7 +161,9 @@ func (f *fleet) retire(services []string, file *configs.File, st state.State) {
 			delete(f.pins, name)
 			delete(f.rates, name)
 			delete(f.trials, name)
+			delete(f.compared, name)
 		}
+		f.compared[name].retire(svc)
 		for version, m := range f.members[name] {
 			if svc.Versions[version] != nil {
 				continue

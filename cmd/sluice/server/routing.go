@@ -81,11 +81,7 @@ func versionConfig(v *state.Version) routing.VersionConfig {
 // version that the state does not have: while a reload is on its way, the file
 // is ahead of the state.
 func ruleConfig(r configs.Rule, s *state.Service) (routing.RuleConfig, bool) {
-	m := r.Match
-	c := routing.RuleConfig{
-		Name: r.Name, Version: r.Version, Dark: r.Dark,
-		Match: routing.Match{Header: m.Header, Cookie: m.Cookie, Query: m.Query, Client: m.Client, Path: m.Path, Method: m.Method},
-	}
+	c := routing.RuleConfig{Name: r.Name, Version: r.Version, Dark: r.Dark, Match: matchOf(r.Match)}
 	if r.Split == nil {
 		return c, s.Versions[r.Version] != nil
 	}
@@ -96,4 +92,9 @@ func ruleConfig(r configs.Rule, s *state.Service) (routing.RuleConfig, bool) {
 		}
 	}
 	return c, true
+}
+
+// matchOf translates what a request must be like.
+func matchOf(m configs.Match) routing.Match {
+	return routing.Match{Header: m.Header, Cookie: m.Cookie, Query: m.Query, Client: m.Client, Path: m.Path, Method: m.Method}
 }

@@ -150,6 +150,7 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	s.newDriver()
 	s.certs = certs.NewKeeper(certs.Options{Log: s.log, Failed: s.stats.CertificateReloadFailed})
 	s.fleet = newFleet(s.log, s.stats, s.endpointChanged)
+	s.fleet.now = s.now
 	access, err := s.openAccessLog(opt.AccessLog)
 	if err != nil {
 		return err

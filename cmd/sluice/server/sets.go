@@ -91,14 +91,15 @@ func (s setOf) config(st state.State) *routing.SetConfig {
 	return c
 }
 
-// regrouped returns the services whose trial or release set is another than
-// before.
+// regrouped returns the services whose trial, shadow stage or release set is
+// another than before.
 func (s *sources) regrouped(next sources) map[string]bool {
 	changed := map[string]bool{}
 	if len(s.state.Rollouts) == 0 && len(next.state.Rollouts) == 0 {
 		return changed
 	}
 	differing(changed, legs(s.state), legs(next.state))
+	differing(changed, shadowStages(s.state), shadowStages(next.state))
 	differing(changed, sets(s.file, s.state), sets(next.file, next.state))
 	return changed
 }

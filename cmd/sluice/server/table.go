@@ -18,7 +18,7 @@ type sources struct {
 }
 
 // changes returns the services in which the state differs, or that have another
-// trial or release set, by their names in order, and false where the table must be
+// trial, shadow stage or release set, by their names in order, and false where the table must be
 // built whole: it has another file, or the state has other services.
 func (s *sources) changes(next sources) (names []string, ok bool) {
 	if s.file != next.file || len(s.state.Services) != len(next.state.Services) {
@@ -88,7 +88,7 @@ func (f *fleet) part(before *proxy.Table, from sources, names []string) (*proxy.
 func (f *fleet) compile(from sources, names []string) ([]routing.ServiceConfig, map[int]proxy.Target, error) {
 	services := make([]routing.ServiceConfig, 0, len(names))
 	targets := make(map[int]proxy.Target, 2*len(names))
-	trials, sets := legs(from.state), sets(from.file, from.state)
+	trials, sets, stages := legs(from.state), sets(from.file, from.state), shadowStages(from.state)
 	for _, name := range names {
 		declared, svc := from.file.Services[name], from.state.Services[name]
 		service := serviceConfig(name, declared, svc)
@@ -110,6 +110,9 @@ func (f *fleet) compile(from sources, names []string) ([]routing.ServiceConfig, 
 				now.arm(v.Name, &target)
 			}
 			targets[m.slot] = target
+		}
+		if err := f.shadow(name, declared, svc, stages[name], targets); err != nil {
+			return nil, nil, err
 		}
 		services = append(services, service)
 	}
