@@ -11,6 +11,8 @@
 //	PUT    /v1/services/{s}/versions/{v}/drain   start or end draining
 //	POST   /v1/services/{s}/versions/{v}/probe   run journeys against it
 //	POST   /v1/services/{s}/pins/void            make the pins to a version void
+//	GET    /v1/matrix                            journeys by versions; ?service=&version=
+//	GET    /v1/matrix/{s}/{v}/{j}                the runs of a journey against a version
 //	GET    /v1/services/{s}/history              its flips
 //	POST   /v1/services/{s}/rollouts             start a rollout; ?wait= tells how it goes
 //	GET    /v1/services/{s}/rollouts             its rollouts

@@ -2,13 +2,11 @@ package admin
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"sluice/admin/api"
-	"sluice/state"
 )
 
 type probeInput struct {
@@ -29,14 +27,8 @@ func (s *Server) probe(ctx context.Context, in *probeInput) (*probeOutput, error
 	if s.opts.Probe == nil {
 		return nil, notServed("this instance reaches no versions", "ask one that does")
 	}
-	st := s.opts.Control.State()
-	svc, err := lookUp(st, in.Service)
-	if err != nil {
-		return nil, s.problem(err, false)
-	}
-	if svc.Versions[in.Version] == nil {
-		return nil, s.problem(&state.Refusal{Reason: state.ErrNotFound, Service: in.Service, Version: in.Version, Field: "version",
-			Message: fmt.Sprintf("%s has no version %q", in.Service, in.Version), Remedy: known("versions", svc.Versions)}, false)
+	if err := s.lookUpVersion(in.Service, in.Version); err != nil {
+		return nil, err
 	}
 	p, err := s.opts.Probe(ctx, in.Service, in.Version, in.Body.Journeys)
 	if err != nil {

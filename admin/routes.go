@@ -28,6 +28,7 @@ func accessTable() map[string]Role {
 		"GET /v1/audit":                            Viewer,
 		"GET /v1/stats":                            Viewer,
 		"GET /v1/diff":                             Viewer,
+		"GET /v1/matrix":                           Viewer,
 		"GET /v1/events":                           Viewer,
 		"GET /v1/rollouts":                         Viewer,
 		"GET /v1/rollouts/{id}":                    Viewer,
@@ -44,6 +45,7 @@ func accessTable() map[string]Role {
 		"POST /v1/explain":                         Tester,
 		"POST /v1/tokens":                          Tester,
 		"POST /v1/services/{s}/versions/{v}/probe": Tester,
+		"GET /v1/matrix/{s}/{v}/{j}":               Tester, // it shows what was exchanged
 		"PUT /v1/services/{s}/weights":             Deployer,
 		"PUT /v1/services/{s}/versions/{v}":        Deployer,
 		"DELETE /v1/services/{s}/versions/{v}":     Deployer,

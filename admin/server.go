@@ -60,6 +60,8 @@ type Options struct {
 	// Probe runs journeys against a version, those of the service where none is
 	// named. A run that failed is no error.
 	Probe func(ctx context.Context, service, version string, journeys []string) (api.Probe, error)
+	// Matrix tells of all runs of journeys; nil answers 501.
+	Matrix Matrix
 	// Reload reads the file anew; an error means that nothing changed.
 	Reload func(context.Context) error
 	// Tokens knows the callers; nil: everybody who reaches the server is the
@@ -136,6 +138,7 @@ func (s *Server) register() error {
 	s.registerRollouts(a)
 	s.registerTools(a)
 	s.registerProbe(a)
+	s.registerMatrix(a)
 	s.registerPlain(a)
 	s.registerProfiles()
 	var err error

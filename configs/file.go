@@ -19,6 +19,7 @@ type File struct {
 	Tracing   Tracing    `yaml:"tracing"`   // which requests a trace collector is told of
 	Override  Override   `yaml:"override"`  // who may choose a version
 	Overload  Overload   `yaml:"overload"`  // when requests are refused, so that others are served
+	Probes    Probes     `yaml:"probes"`    // how many versions are probed at a time
 	Routes    []Route    `yaml:"routes"`    // none: everything to the only service
 	// Policies are policies of rollouts by name, beside those of BuiltinPolicies.
 	Policies map[string]*Policy `yaml:"policies"`
@@ -52,6 +53,7 @@ func DefaultFile() File {
 		Log:          Log{Level: Info, Format: JSON, Access: AccessLog{Mode: AccessErrors, Sample: 0.01, Format: AccessJSON}},
 		Tracing:      DefaultTracing(),
 		Overload:     Overload{Target: 20 * time.Millisecond},
+		Probes:       DefaultProbes(),
 		GracefulStop: 30 * time.Second,
 		Upgrade:      DefaultUpgrade(),
 	}

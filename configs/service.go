@@ -36,9 +36,12 @@ type Service struct {
 	Expose bool `yaml:"expose"`
 	// Rollout is the policy of rollouts that name none themselves: a built-in one
 	// or one of Policies; "": standard.
-	Rollout  string   `yaml:"rollout"`
-	Bad      Bad      `yaml:"bad"`      // which requests count against a version in a rollout
-	Journeys []string `yaml:"journeys"` // those of probe stages that name none
+	Rollout string `yaml:"rollout"`
+	Bad     Bad    `yaml:"bad"` // which requests count against a version in a rollout
+	// Journeys are run against every version, and by probe stages that name none. A
+	// dark version that fails one of them gets no weight.
+	Journeys []string `yaml:"journeys"`
+	Probe    Probe    `yaml:"probe"` // when Journeys are run
 	// Shadow copies requests to another version. Default: no copies but those of
 	// shadow stages, by DefaultShadow.
 	Shadow *Shadow `yaml:"shadow"`
@@ -201,7 +204,7 @@ type Outlier struct {
 // DefaultService returns the service that says nothing but its versions.
 func DefaultService() Service {
 	return Service{Pin: DefaultPin(), Upstream: DefaultUpstream(), Health: DefaultHealth(), Outlier: DefaultOutlier(),
-		StreamsJitter: 5 * time.Second, Bad: DefaultBad()}
+		StreamsJitter: 5 * time.Second, Bad: DefaultBad(), Probe: DefaultProbe()}
 }
 
 // DefaultPin returns a cookie of the proxy's own, for a day.

@@ -17,6 +17,7 @@ func (f *File) validate(c *checker) {
 	f.validateAccessLog(c)
 	c.tracing(&f.Tracing)
 	c.overload("overload", f.Overload)
+	c.between("probes.concurrency", int64(f.Probes.Concurrency), 1, 1000)
 	f.validateOverride(c)
 	f.validateRoutes(c)
 	if len(f.Services) == 0 {

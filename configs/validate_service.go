@@ -39,6 +39,7 @@ func (f *File) validateService(c *checker, name string) {
 	c.within(path+".streams_jitter", s.StreamsJitter, time.Hour)
 	c.assetFallback(path+".asset_fallback", s.AssetFallback)
 	c.bad(path+".bad", &s.Bad)
+	c.probe(path+".probe", s.Probe)
 	c.shadow(path+".shadow", s.Shadow, s)
 }
 

@@ -151,6 +151,27 @@ func (c *Client) Probe(ctx context.Context, service, version string, journeys []
 	return post[api.Probe](ctx, c, servicePath(service, "versions", version, "probe"), api.ProbeRequest{Journeys: journeys})
 }
 
+// Matrix tells how journeys do against versions: of one service and version, or of
+// all where they are "".
+func (c *Client) Matrix(ctx context.Context, service, version string) (*api.Matrix, error) {
+	query := url.Values{}
+	for key, value := range map[string]string{"service": service, "version": version} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
+	return get[api.Matrix](ctx, c, "/v1/matrix", query)
+}
+
+// Cell returns the runs of a journey against a version.
+func (c *Client) Cell(ctx context.Context, service, version, journey string) (*api.CellHistory, error) {
+	path := "/v1/matrix"
+	for _, part := range []string{service, version, journey} {
+		path += "/" + url.PathEscape(part)
+	}
+	return get[api.CellHistory](ctx, c, path, nil)
+}
+
 // SignToken signs an override token.
 func (c *Client) SignToken(ctx context.Context, body api.TokenRequest) (*api.SignedToken, error) {
 	return post[api.SignedToken](ctx, c, "/v1/tokens", body)

@@ -36,6 +36,32 @@ func (r *remote) completeAll(sources ...source) cobra.CompletionFunc {
 	}
 }
 
+// completeJourney completes a service, a version of it, and up to so many of its
+// journeys.
+func (r *remote) completeJourney(most int) cobra.CompletionFunc {
+	place := r.complete(services, versions)
+	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		if len(args) < 2 || len(args) >= 2+most {
+			return place(cmd, args, toComplete)
+		}
+		quick := *r
+		quick.timeout = completeTimeout
+		c, err := quick.dial()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer c.Close()
+		var names []string
+		if m, err := c.Matrix(cmd.Context(), args[0], args[1]); err == nil {
+			for _, s := range m.Services {
+				names = append(names, s.Journeys...)
+			}
+		}
+		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(args[2:], name) })
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
 // offer asks the API for services and returns what the source makes of them.
 func (r *remote) offer(cmd *cobra.Command, from source, args []string) ([]string, cobra.ShellCompDirective) {
 	quick := *r

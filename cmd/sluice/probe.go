@@ -19,7 +19,8 @@ func newProbe(r *remote) *cobra.Command {
 		Use:   "probe",
 		Short: "Send synthetic requests to a version",
 		Long: `Journeys are requests in order, with what is expected of their answers; the file
-declares them. They gate rollouts by themselves, and can be run at any time.`,
+declares them. They are run against every version again and again ("sluice matrix"
+shows what comes of it), gate rollouts, and can be run at any time.`,
 		Example: `  sluice probe run web v2
   sluice probe run web v2 checkout`,
 		Args: cobra.NoArgs,
@@ -37,13 +38,14 @@ func newProbeRun(r *remote) *cobra.Command {
 		Short: "Run journeys against a version, dark or not",
 		Long: `Run journeys against each healthy endpoint of a version: those that are named, or
 else those of the service. The answer tells each run; of a step that failed, why,
-and what was exchanged, with secrets masked. All of it may take 50 seconds.
+and what was exchanged, with secrets masked. All of it may take 50 seconds. The runs
+count for "sluice matrix" too.
 
 The exit status is 0 if every run passed and 1 if not.`,
 		Example: `  sluice probe run web v2
   sluice probe run web v2 checkout --json`,
 		Args:              cobra.MinimumNArgs(2),
-		ValidArgsFunction: r.complete(services, versions),
+		ValidArgsFunction: r.completeJourney(100),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("timeout") {
 				r.timeout = probeTimeout

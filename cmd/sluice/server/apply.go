@@ -43,6 +43,7 @@ func (s *Server) apply(from sources) {
 		return
 	}
 	s.proxy.Swap(table)
+	s.followVersions(names, s.inForce.file, from)
 	s.closeStreams(s.inForce.state, from)
 	s.inForce = from
 	s.fleet.retire(names, from.file, from.state)

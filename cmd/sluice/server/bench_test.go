@@ -45,6 +45,7 @@ func unserved(tb testing.TB, n int, store state.Store) *Server {
 	}
 	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe})
 	s.fleet = newFleet(s.log, s.stats, func(upstream.Event) {})
+	s.newMatrix()
 	s.proxy = proxy.New(proxy.Options{Stats: s.stats})
 	if _, err = s.keeper.Do(tb.Context(), declare(s.file), s.fileMeta()); err != nil {
 		tb.Fatal(err)

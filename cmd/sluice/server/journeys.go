@@ -15,6 +15,7 @@ import (
 	"sluice/proxy/upstream"
 	"sluice/state"
 	"sluice/synthetic/journey"
+	"sluice/synthetic/matrix"
 )
 
 // probeTimeout bounds a round of single requests. Journeys have limits of their
@@ -25,10 +26,6 @@ const probeTimeout = 10 * time.Second
 // journeys that the stage names, or else those of the service, one after another
 // to each healthy endpoint; or one request each, where there are none.
 func (s *Server) probe(ctx context.Context, service, version string, stage state.Stage) error {
-	c := s.clusterOf(service, version)
-	if c == nil {
-		return fmt.Errorf("version %q of service %q is not served here", version, service)
-	}
 	s.mu.Lock()
 	file := s.file
 	s.mu.Unlock()
@@ -37,13 +34,16 @@ func (s *Server) probe(ctx context.Context, service, version string, stage state
 		return err
 	}
 	if len(journeys) == 0 {
+		c := s.clusterOf(service, version)
+		if c == nil {
+			return fmt.Errorf("version %q of service %q is not served here", version, service)
+		}
 		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 		defer cancel()
 		_, err = c.Probe(ctx)
 		return err
 	}
-	log := s.log.With(zap.String("service", service), zap.String("version", version))
-	runs, err := travel(ctx, c, journeys, log)
+	runs, err := s.runJourneys(ctx, service, version, journeys, matrix.Rollout)
 	for _, r := range runs {
 		if r.Err != nil {
 			return fmt.Errorf("endpoint %s: %w", r.endpoint, r.Err)

@@ -10,11 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"sluice/admin/api"
 	"sluice/configs"
 	"sluice/proxy/upstream"
+	"sluice/synthetic/matrix"
 )
 
 // The limits of probes on demand: how long one may take, less than the admin API
@@ -35,8 +34,7 @@ func (s *Server) probeNow(ctx context.Context, service, version string, names []
 	}
 	ctx, cancel := context.WithTimeout(ctx, demandTimeout)
 	defer cancel()
-	c := s.clusterOf(service, version)
-	if c == nil {
+	if s.clusterOf(service, version) == nil {
 		return api.Probe{}, &api.Problem{Status: http.StatusNotFound, Service: service, Version: version,
 			Detail: "the version is not served here", Remedy: "see with sluice status which are"}
 	}
@@ -51,7 +49,7 @@ func (s *Server) probeNow(ctx context.Context, service, version string, names []
 		return api.Probe{}, &api.Problem{Status: http.StatusUnprocessableEntity, Service: service, Field: "journeys",
 			Detail: "the service has no journeys", Remedy: knownJourneys(file)}
 	}
-	trips, err := travel(ctx, c, journeys, s.log.With(zap.String("service", service), zap.String("version", version)))
+	trips, err := s.runJourneys(ctx, service, version, journeys, matrix.Demand)
 	if errors.Is(err, upstream.ErrNoEndpoint) {
 		return api.Probe{}, &api.Problem{Status: http.StatusConflict, Service: service, Version: version,
 			Detail: "no endpoint of the version is healthy", Remedy: "see with sluice status what its health checks say"}

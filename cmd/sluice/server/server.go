@@ -33,6 +33,7 @@ import (
 	"sluice/state/bolt"
 	"sluice/state/memory"
 	"sluice/stats"
+	"sluice/synthetic/matrix"
 	"sluice/tracing"
 )
 
@@ -68,6 +69,9 @@ type Server struct {
 	driver  *driver.Driver // of the rollouts
 	hooks   *hook.Sender   // to whom their transitions are told
 	probing chan struct{}  // one for each probe on demand that is under way
+	// scheduler runs the journeys of services; history is what came of all runs.
+	scheduler *matrix.Scheduler
+	history   *matrix.History
 	// accessLog is nil where requests are not logged.
 	accessLog *accesslog.Sink
 	tracing   *tracing.Exporter // nil: no request is traced
@@ -77,11 +81,13 @@ type Server struct {
 	mu        sync.Mutex
 	file      *configs.File // that tables are made of
 	fleet     fleet
-	inForce   sources // of the table in force
-	applyErr  error   // why the newest state could not be applied; the one before is in force
-	reloadErr error   // why the newest file was refused; the one before is in force
-	stopping  bool    // no longer ready
-	closed    bool    // no table is made any more
+	suites    map[string]*suites // by service
+	edition   int                // of builds: the last number given out
+	inForce   sources            // of the table in force
+	applyErr  error              // why the newest state could not be applied; the one before is in force
+	reloadErr error              // why the newest file was refused; the one before is in force
+	stopping  bool               // no longer ready
+	closed    bool               // no table is made any more
 
 	reloading sync.Mutex             // one reload at a time; what follows is its
 	listeners []proxy.ListenerConfig // that are open
@@ -148,6 +154,7 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	}
 	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe, Certificates: s.expiries, Rollouts: s.rolloutsUnderWay})
 	s.newDriver()
+	s.newMatrix()
 	s.certs = certs.NewKeeper(certs.Options{Log: s.log, Failed: s.stats.CertificateReloadFailed})
 	s.fleet = newFleet(s.log, s.stats, s.endpointChanged)
 	s.fleet.now = s.now
@@ -188,6 +195,7 @@ func (s *Server) begin(version string) error {
 		return err
 	}
 	s.driver.Start()
+	s.scheduler.Start()
 	s.keepCertificates()
 	s.running.Go(func() {
 		if err := s.keeper.Run(s.keeping); err != nil {
@@ -229,6 +237,7 @@ func (s *Server) Failed() <-chan error { return s.failed }
 
 // abandon closes whatever is open.
 func (s *Server) abandon() {
+	s.stopMatrix()
 	s.stopDriver()
 	s.unfollow()
 	s.unkeep()

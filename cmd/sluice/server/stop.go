@@ -36,6 +36,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		pause(ctx, delay)
 	}
 	s.unfollow()
+	s.stopMatrix()
 	err := s.finish(ctx, grace)
 	err = errors.Join(err, s.stopAdmin(grace))
 	for _, p := range s.keeper.Pending() {

@@ -134,6 +134,7 @@ func (s *Server) reacquire() {
 func (s *Server) Withdraw(soon, now context.Context) error {
 	s.setStopping()
 	s.unfollow()
+	s.stopMatrix()
 	s.reloading.Unlock() // of freeze; whoever waits to reload finds the server stopping
 	s.proxy.Leave()
 	s.proxy.Release()

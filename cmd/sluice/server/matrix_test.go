@@ -1,0 +1,178 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"sluice/admin/api"
+	"sluice/synthetic/matrix"
+)
+
+// drawn returns the matrix of web as a line for each journey: "checkout v1+ v2x@cart".
+func (s *sluice) drawn() string {
+	s.t.Helper()
+	m, err := s.admin.Matrix(s.t.Context(), "web", "")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var lines []string
+	for _, service := range m.Services {
+		for _, journey := range service.Journeys {
+			line := journey
+			for _, c := range service.Cells {
+				if c.Journey == journey {
+					line += " " + c.Version + drawnCell(&c)
+				}
+			}
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func drawnCell(c *api.MatrixCell) string {
+	switch c.State {
+	case api.CellPassed:
+		return "+"
+	case api.CellNever:
+		return "?"
+	}
+	return "x@" + c.Newest.Step
+}
+
+// draws waits for a matrix.
+func (s *sluice) draws(want string) {
+	s.t.Helper()
+	got := ""
+	defer func() {
+		if got != want {
+			s.t.Errorf("the matrix is\n%s\nand not\n%s", got, want)
+		}
+	}()
+	await(s.t, "the matrix", func() bool { got = s.drawn(); return got == want })
+}
+
+// shopJourneys are two journeys of one shop.
+const shopJourneys = checkoutJourney + "  login: {steps: [{name: login, method: POST, path: /login}]}\n"
+
+// shops declares a version of web for each step that is broken in it, the first
+// live, all others dark.
+func shops(t *testing.T, more string, broken ...string) (string, []*store) {
+	var all []*store
+	declared := ""
+	for i, step := range broken {
+		s := serveStore(t, step)
+		all = append(all, s)
+		declared += fmt.Sprintf("v%d: {endpoints: [%q], weight: %d}, ", i, s.address, 1-min(i, 1))
+	}
+	return "services: {web: {journeys: [login, checkout], " + more + "versions: {" + declared + "}}}", all
+}
+
+// Versions that break a step each are found by themselves, live and dark alike: the
+// matrix shows exactly these cells.
+func TestMatrixFindsWhatIsBroken(t *testing.T) {
+	services, shops := shops(t, "", "none", "login", "cart", "checkout")
+	s := run(t, services, shopJourneys)
+	s.draws("login v0+ v1x@login v2+ v3+\ncheckout v0+ v1x@login v2x@cart v3x@checkout")
+	h, err := s.admin.Cell(t.Context(), "web", "v2", "checkout")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := h.Runs[len(h.Runs)-1]
+	if run.Cause != "registration" || run.Failure != "status 500, not 200-299 or 300-399" || run.Endpoint != shops[2].address || run.Asked != 1 || run.Failed != 1 ||
+		len(run.Steps) != 2 || run.Steps[0].Request != "" || !strings.HasPrefix(run.Steps[1].Request, "GET /cart\n") || !strings.HasPrefix(run.Steps[1].Response, "500 ") {
+		t.Errorf("%+v", run)
+	}
+	if strings.Contains(fmt.Sprint(h), "tok-4711") {
+		t.Errorf("a captured token is shown: %+v", h)
+	}
+}
+
+// The matrix follows the state: a version that is registered is run at once, and
+// one that goes leaves nothing behind.
+func TestMatrixFollowsVersions(t *testing.T) {
+	services, _ := shops(t, "probe: {every: 1h}, ", "none")
+	s := run(t, services, shopJourneys)
+	s.draws("login v0+\ncheckout v0+")
+	put := func(address string) {
+		t.Helper()
+		if _, err := s.admin.PutVersion(t.Context(), "web", "v9", api.VersionSpec{Endpoints: []string{address}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(serveStore(t, "cart").address)
+	s.draws("login v0+ v9+\ncheckout v0+ v9x@cart")
+	put(serveStore(t, "login").address) // another build of the same name
+	s.draws("login v0+ v9x@login\ncheckout v0+ v9x@login")
+	if h, _ := s.admin.Cell(t.Context(), "web", "v9", "checkout"); h != nil && strings.Contains(fmt.Sprint(h.Runs), "cart") {
+		t.Errorf("what an earlier build of the name did is kept: %+v", h.Runs)
+	}
+	put(dead(t)) // no endpoint, once the health checks have found out
+	s.draws("login v0+ v9x@login\ncheckout v0+ v9x@login")
+	if _, err := s.admin.RemoveVersion(t.Context(), "web", "v9", ""); err != nil {
+		t.Fatal(err)
+	}
+	s.draws("login v0+\ncheckout v0+")
+	if _, has := s.scheduler.Skipped()[place("web", "v9")]; has || len(s.history.Cells("")) != 2 {
+		t.Errorf("%+v", s.history.Cells(""))
+	}
+}
+
+// A new file's journeys are run at once; those that changed are known anew, and
+// those that are gone no more.
+func TestMatrixFollowsTheFile(t *testing.T) {
+	services, _ := shops(t, "probe: {every: 1h}, ", "cart")
+	s := run(t, services, shopJourneys)
+	s.draws("login v0+\ncheckout v0x@cart")
+	began := s.history.Cells("web")[1].Runs[0].Began
+
+	rewrite(t, s.path, plainListener, services, strings.Replace(shopJourneys, "path: /cart", "path: /nothing", 1))
+	s.reload()
+	await(t, "the changed journey's run", func() bool {
+		h, err := s.admin.Cell(t.Context(), "web", "v0", "checkout")
+		return err == nil && h.State == api.CellFailed && strings.HasPrefix(h.Runs[0].Failure, "status 404")
+	})
+	if h, _ := s.admin.Cell(t.Context(), "web", "v0", "checkout"); strings.Contains(fmt.Sprint(h.Runs), "status 500") {
+		t.Errorf("%+v", h.Runs)
+	}
+	if runs := s.history.Cells("web")[1].Runs; !runs[len(runs)-1].Began.Equal(began) {
+		t.Error("the runs of a journey that stays the same are forgotten")
+	}
+
+	rewrite(t, s.path, plainListener, strings.Replace(services, "login, checkout", "login", 1), shopJourneys)
+	s.reload()
+	s.draws("login v0+")
+	rewrite(t, s.path, plainListener, strings.Replace(services, "journeys: [login, checkout], probe: {every: 1h}, ", "", 1))
+	s.reload()
+	s.draws("")
+	if len(s.history.Cells("")) != 0 || len(s.scheduler.Skipped()) != 0 {
+		t.Errorf("%+v", s.history.Cells(""))
+	}
+}
+
+// With every: 0s nothing is run that nobody asks for.
+func TestMatrixOnDemand(t *testing.T) {
+	services, _ := shops(t, "probe: {every: 0s}, ", "none", "cart")
+	s := run(t, services, shopJourneys+"  other: {steps: [{path: /cart}]}\n")
+	if len(s.scheduler.Skipped()) != 0 {
+		t.Error("it is scheduled")
+	}
+	s.draws("login v0? v1?\ncheckout v0? v1?")
+	for _, journeys := range [][]string{nil, {"other"}} {
+		if _, err := s.admin.Probe(t.Context(), "web", "v1", journeys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.draws("login v0? v1+\ncheckout v0? v1x@cart\nother v1x@step-1")
+	if h, _ := s.admin.Cell(t.Context(), "web", "v1", "checkout"); h.Runs[0].Cause != "demand" {
+		t.Errorf("%+v", h.Runs)
+	}
+	if h, err := s.admin.Cell(t.Context(), "web", "v0", "checkout"); err != nil || h.State != api.CellNever {
+		t.Errorf("%+v %v", h, err)
+	}
+}
+
+func place(service, version string) matrix.Place {
+	return matrix.Place{Service: service, Version: version}
+}
