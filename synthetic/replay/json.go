@@ -29,41 +29,71 @@ var aliases = map[string][]string{
 // FieldNames returns the keys of Layout.Fields, sorted.
 func FieldNames() []string { return slices.Sorted(maps.Keys(aliases)) }
 
-// setPaths says where to look for each field.
-func (p *Parser) setPaths(named map[string]string) error {
+// maxDots is how many dots a path may hold: each may lead into an object or be
+// part of a name.
+const maxDots = 8
+
+// objects reads lines of JSON.
+type objects struct {
+	pick            *picker
+	slots           map[string][]int // by field: where it may stand
+	reason, service []int
+	session         []int
+}
+
+// newObjects returns what reads lines whose fields stand where they are named to.
+func newObjects(named map[string]string, session string) (*objects, error) {
 	for name, path := range named {
 		if aliases[name] == nil {
-			return fmt.Errorf("unknown field %q; there are %s", name, strings.Join(FieldNames(), ", "))
+			return nil, fmt.Errorf("unknown field %q; there are %s", name, strings.Join(FieldNames(), ", "))
 		}
 		if path == "" {
-			return fmt.Errorf("field %s has no name; write %s=NAME", name, name)
+			return nil, fmt.Errorf("field %s has no name; write %s=NAME", name, name)
 		}
 	}
-	p.paths = maps.Clone(aliases)
-	for name, path := range named {
-		p.paths[name] = []string{path}
+	for _, path := range append(slices.Collect(maps.Values(named)), session) {
+		if strings.Count(path, ".") > maxDots {
+			return nil, fmt.Errorf("the name %s has more than %d dots", shown(path), maxDots)
+		}
 	}
-	return nil
+	o := &objects{pick: newPicker(), slots: map[string][]int{}}
+	for field, paths := range aliases {
+		if path := named[field]; path != "" {
+			paths = []string{path}
+		}
+		for _, path := range paths {
+			o.slots[field] = append(o.slots[field], o.pick.look(path)...)
+		}
+	}
+	o.reason, o.service = o.pick.look("reason"), o.pick.look("service")
+	if session != "" {
+		o.session = o.pick.look(session)
+	}
+	return o, nil
 }
 
-// object is a line of JSON.
-type object struct {
-	members map[string]any
-	// ours: Sluice wrote it. It leaves out what is not there, so that a dash is a
-	// value; to others a dash is what there is none of.
-	ours bool
+// first returns the first value there is in some slots. Sluice leaves out what
+// is not there, so that a dash is a value; to others a dash is what there is
+// none of.
+func (o *objects) first(slots []int, ours bool) string {
+	for _, slot := range slots {
+		if v := o.pick.values[slot]; v != "" && (v != "-" || ours) {
+			return v
+		}
+	}
+	return ""
 }
 
-// readObject reads a line of JSON.
-func (p *Parser) readObject(line string, f *found) error {
-	var o object
-	if err := json.Unmarshal([]byte(line), &o.members); err != nil {
-		return fmt.Errorf("it is no JSON object: %w", err)
+// read reads a line.
+func (o *objects) read(line string, f *found) error {
+	if !o.pick.read(line) {
+		return whyNot(line)
 	}
-	o.ours = o.textAt("reason") != ""
-	f.Method, f.Target = p.text(o, "method"), p.text(o, "target")
+	ours := o.first(o.reason, false) != "" // it says why a version was chosen
+	text := func(field string) string { return o.first(o.slots[field], ours) }
+	f.Method, f.Target = text("method"), text("target")
 	if f.Method == "" || f.Target == "" {
-		line := p.text(o, "request")
+		line := text("request")
 		if line == "" {
 			return errors.New("there is no method or no path")
 		}
@@ -71,82 +101,38 @@ func (p *Parser) readObject(line string, f *found) error {
 			return err
 		}
 	}
-	if o.ours { // elsewhere the word may mean anything
-		f.Service = o.textAt("service")
+	if ours { // elsewhere the word may mean anything
+		f.Service = o.first(o.service, true)
 	}
-	if query := p.text(o, "query"); query != "" && !strings.Contains(f.Target, "?") {
-		if !o.ours { // HAProxy and others log the question mark, too
+	if query := text("query"); query != "" && !strings.Contains(f.Target, "?") {
+		if !ours { // HAProxy and others log the question mark, too
 			query = strings.TrimPrefix(query, "?")
 		}
 		f.Target += "?" + query
 	}
-	f.Host, f.Client = p.text(o, "host"), clientOf(p.text(o, "client"))
-	f.UserAgent, f.Referer = p.text(o, "user_agent"), p.text(o, "referer")
-	f.Status, _ = strconv.Atoi(p.text(o, "status"))
-	f.setCookies(p.text(o, "cookie"))
-	if f.session != "" && f.key == "" {
-		if f.byCookie {
-			f.key = o.textAt("cookie_" + f.session)
-		} else {
-			f.key = o.textAt(f.session)
-		}
+	f.Host, f.Client = text("host"), clientOf(text("client"))
+	f.UserAgent, f.Referer = text("user_agent"), text("referer")
+	f.Status, _ = strconv.Atoi(text("status"))
+	f.setCookies(text("cookie"))
+	if f.key == "" {
+		f.key = o.first(o.session, ours)
 	}
-	return p.setTime(o, f)
+	return f.setTime(text("time"))
 }
 
 // setTime reads the time, which may be missing.
-func (p *Parser) setTime(o object, f *found) error {
-	s := p.text(o, "time")
-	if s == "" {
-		return nil
+func (f *found) setTime(s string) (err error) {
+	if s != "" {
+		f.At, err = parseTime(s)
 	}
-	at, err := parseTime(s)
-	f.At = at
 	return err
 }
 
-// text returns the first value there is for a field.
-func (p *Parser) text(o object, field string) string {
-	for _, path := range p.paths[field] {
-		if s := o.textAt(path); s != "" {
-			return s
-		}
+// whyNot says what is wrong with a line that is no object.
+func whyNot(line string) error {
+	var o map[string]any
+	if err := json.Unmarshal([]byte(line), &o); err != nil {
+		return fmt.Errorf("it is no JSON object: %w", err)
 	}
-	return ""
-}
-
-// textAt returns a text or number of an object, or of one in it; of a list, its
-// first member.
-func (o object) textAt(path string) string {
-	v := valueAt(o.members, path)
-	if list, is := v.([]any); is && len(list) > 0 {
-		v = list[0]
-	}
-	switch v := v.(type) {
-	case string:
-		if v != "-" || o.ours {
-			return v
-		}
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	}
-	return ""
-}
-
-// valueAt returns what stands in an object, or in one in it, or nil. A name with
-// a dot in it is found before the dot leads inwards.
-func valueAt(members map[string]any, path string) any {
-	v, ok := members[path]
-	for before, rest := "", path; !ok; {
-		name, after, more := strings.Cut(rest, ".")
-		if !more {
-			return nil
-		}
-		before += name
-		if inner, is := members[before].(map[string]any); is {
-			return valueAt(inner, after)
-		}
-		before, rest = before+".", after
-	}
-	return v
+	return errors.New("it is no JSON object")
 }

@@ -77,7 +77,7 @@ func TestParse(t *testing.T) {
 			if !got.At.Equal(test.want.At) {
 				t.Errorf("at %v, want %v", got.At, test.want.At)
 			}
-			got.At = test.want.At
+			got.At, got.held = test.want.At, 0
 			if got != test.want {
 				t.Errorf("got  %+v\nwant %+v", got, test.want)
 			}

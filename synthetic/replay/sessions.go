@@ -11,7 +11,7 @@ import (
 // The bounds of what is held at a time.
 const (
 	maxPending      = 4096     // requests that were read and not answered
-	maxPendingBytes = 16 << 20 // of their texts
+	maxPendingBytes = 16 << 20 // of their lines
 	maxIdle         = 10_000   // sessions without a request under way, whose cookies are kept
 )
 
@@ -47,11 +47,6 @@ func newSessions() *sessions {
 	return s
 }
 
-// weight is the memory that a request holds.
-func weight(r *Request) int {
-	return len(r.Target) + len(r.UserAgent) + len(r.Referer) + len(r.Session) + len(r.Host) + len(r.Client) + len(r.Method)
-}
-
 // put waits for room and gives a request to its session. It returns false when
 // ctx ends first.
 func (s *sessions) put(ctx context.Context, r *Request) bool {
@@ -64,7 +59,7 @@ func (s *sessions) put(ctx context.Context, r *Request) bool {
 		s.room.Wait()
 	}
 	s.pending++
-	s.bytes += weight(r)
+	s.bytes += r.held
 	if r.Session == "" {
 		s.ready <- &session{alone: true, queue: []*Request{r}} // has room for all that are pending
 		return true
@@ -103,7 +98,7 @@ func (s *sessions) first(of *session) *Request {
 func (s *sessions) done(of *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.bytes -= weight(of.queue[0])
+	s.bytes -= of.queue[0].held
 	s.pending--
 	of.queue[0] = nil
 	of.queue = of.queue[1:]
