@@ -25,6 +25,9 @@ func (st *State) text(v Verdict, in Input) string {
 	case ReasonNoTraffic:
 		return "Hold: the candidate has had no session at this weight."
 	case ReasonUndecided:
+		if in.Share >= 1 {
+			return "Hold: all new sessions are the candidate's, and there is nobody to compare them with: time, guards and the alarm decide. " + harm
+		}
 		return "Hold: not yet refuted: " + st.describe(v) + ". " + wait(v, in) + " " + harm
 	case ReasonMinimum:
 		return "Hold: all margins are refuted, and the stage's minimum hold is not over. " + harm
@@ -58,6 +61,9 @@ func (m MetricView) describe(reason string, limit float64) string {
 	events := "bad sessions"
 	if m.Metric != Errors {
 		events = "slow sessions"
+	}
+	if m.Events == 0 {
+		return fmt.Sprintf("%v, no %s in either version%s", m.Metric, events, against)
 	}
 	return fmt.Sprintf("%v, %d of %d %s the candidate's at %s of the exposure, %s times the baseline's rate (95%%: %s to %s)%s",
 		m.Metric, m.Candidate, m.Events, events, percent(m.Share), plain(m.Ratio), plain(m.Lo), plain(m.Hi), against)
