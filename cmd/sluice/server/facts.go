@@ -20,14 +20,24 @@ func (s *Server) facts(services []string) *state.Facts {
 		Healthy: make(map[string]map[string]int, len(services)),
 		Known:   make(map[string]map[string]int, len(services)),
 		Named:   make(map[string][]string, len(services)),
-		Rate:    map[string]float64{},
 	}
-	for _, name := range s.look(f, st, services) {
+	f.Rate = s.rates(s.look(f, st, services))
+	return f
+}
+
+// rates returns the requests a second of services over the last minute.
+func (s *Server) rates(services []string) map[string]float64 {
+	rates := make(map[string]float64, len(services))
+	for _, name := range services {
+		if _, counted := rates[name]; counted {
+			continue
+		}
+		rates[name] = 0
 		for _, v := range s.stats.ServiceSnapshot(name) {
-			f.Rate[name] += float64(v.RequestsMinute) / 60
+			rates[name] += float64(v.RequestsMinute) / 60
 		}
 	}
-	return f
+	return rates
 }
 
 // look fills in what the fleet and the file say, and returns the services whose

@@ -42,7 +42,7 @@ func (r rollouts) Line(id string) admin.Line {
 		}
 	}
 	now := r.s.now()
-	p, _ := rollout.Line(st, id, now, r.s.facts(services).Rate)
+	p, _ := rollout.Line(st, id, now, r.s.rates(services))
 	line := admin.Line{Place: p.Place, Behind: p.Behind, For: p.For}
 	if p.Guessed && p.Wait > 0 {
 		line.Expected = now.Add(p.Wait)

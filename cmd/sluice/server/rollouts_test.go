@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -183,4 +184,23 @@ policies:
 			t.Errorf("%s: %v", p.Name, err)
 		}
 	}
+}
+
+// When one that waits begins is guessed by the traffic of the service, whether or
+// not a version declares its capacity.
+func TestGuessWhenARolloutBegins(t *testing.T) {
+	s := run(t, fmt.Sprintf(oneVersion, backend(t, "v1")))
+	policy := state.Policy{Name: "shift", Stages: []state.Stage{{Kind: state.StageShift, Share: 5000, Hold: time.Minute}}}
+	first := s.roll(policy, backend(t, "v2"))
+	s.awaitPhase(first, state.PhaseShifting, 0)
+	st := s.do(state.StartRollout{Policy: policy, Legs: []state.StartLeg{{Service: "web", Version: "v3", Spec: &state.Spec{Endpoints: []string{"127.0.0.1:1"}}}}})
+	second := st.RolloutOf("web", "v3").ID
+	if line := (rollouts{s.Server}).Line(second); line.Place != 1 || !line.Expected.IsZero() {
+		t.Errorf("without traffic: %+v", line)
+	}
+	v := stranger(t)
+	await(t, "a guess", func() bool {
+		v.try(s.url("", "/"))
+		return !(rollouts{s.Server}).Line(second).Expected.IsZero()
+	})
 }
