@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.uber.org/zap"
+
 	"sluice/rollout/driver"
 	"sluice/rollout/hook"
 	"sluice/state"
@@ -25,9 +27,27 @@ func (s *Server) newDriver() {
 		},
 		Tell: func(t hook.Transition, hooks []state.Hook) {
 			s.stats.RolloutMoved(string(t.To))
+			s.logMove(&t)
 			s.hooks.Tell(t, hooks)
 		},
 	})
+}
+
+// logMove writes a line about a rollout's transition, as a warning where a person
+// may have to look.
+func (s *Server) logMove(t *hook.Transition) {
+	level := zap.InfoLevel
+	switch t.To {
+	case state.PhasePaused, state.PhaseRollingBack, state.PhaseRolledBack:
+		level = zap.WarnLevel
+	}
+	versions := make([]string, len(t.Legs))
+	for i, l := range t.Legs {
+		versions[i] = l.Service + "=" + l.Candidate
+	}
+	s.log.Log(level, "a rollout has moved", zap.String("rollout", t.Rollout), zap.Strings("versions", versions),
+		zap.String("from", string(t.From)), zap.String("to", string(t.To)), zap.Float64("share", t.Share),
+		zap.String("by", t.By), zap.String("why", t.Why))
 }
 
 // hookGrace is how long hooks have at the end to be told of what came last.

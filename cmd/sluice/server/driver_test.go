@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"sluice/state"
 )
 
@@ -170,6 +172,10 @@ func TestABadVersionIsRolledBackByItself(t *testing.T) {
 		await(t, "more requests", func() bool { return v1.served.Load() > 50 })
 		return v2.served.Load() == n
 	})
+	if line := s.logs.FilterMessage("a rollout has moved").FilterLevelExact(zap.WarnLevel).All(); len(line) != 1 ||
+		line[0].ContextMap()["to"] != "rolled_back" || line[0].ContextMap()["by"] != "judge" {
+		t.Errorf("the log does not tell of the rollback alone as a warning: %v", line)
+	}
 	seen := m.Evidence[0].CandidateBad
 	t.Logf("%d bad requests, of which the judge saw %d\n%s", v2.failed.Load(), seen, account(r))
 	if v2.failed.Load() > 60 {
