@@ -21,7 +21,6 @@ func (s *Server) viewRollout(r *state.Rollout) api.Rollout {
 	}
 	if s.opts.Rollouts != nil && !out.Over {
 		out.Evidence = s.opts.Rollouts.Evidence(r.ID)
-		out.Text = standing(&out)
 	}
 	return out
 }
@@ -34,7 +33,7 @@ func (s *Server) listed(r *state.Rollout) api.Rollout {
 		Created: r.Created, Began: r.Began, StageBegan: r.StageBegan, Ended: r.Ended,
 	}
 	if n := len(r.Moves); out.Over && n > 0 {
-		out.Text = r.Moves[n-1].Why
+		out.Text = strings.ReplaceAll(string(r.Phase), "_", " ") + ": " + r.Moves[n-1].Why
 	}
 	if !out.Over {
 		if s.opts.Rollouts != nil {
@@ -60,7 +59,8 @@ func viewPolicy(p *state.Policy) api.RolloutPolicy {
 	return out
 }
 
-// standing says where a rollout stands that is not over.
+// standing says where a rollout stands that is not over. What the judge sees says
+// the evidence.
 func standing(r *api.Rollout) string {
 	stage := fmt.Sprintf("stage %d of %d", r.Stage+1, len(r.Policy.Stages))
 	var text string
@@ -86,11 +86,6 @@ func standing(r *api.Rollout) string {
 		text = "rolling back, not durable yet"
 	default:
 		text = fmt.Sprintf("%s (%s)", r.Phase, stage)
-	}
-	for i := range r.Evidence {
-		if e := &r.Evidence[i]; e.Text != "" {
-			text += "; " + e.Service + ": " + e.Text
-		}
 	}
 	if r.Trouble != "" {
 		text += "; it does not move: " + r.Trouble

@@ -290,7 +290,7 @@ func TestProgressBeats(t *testing.T) {
 	id := onlyRollout(t, k)
 	var seen strings.Builder
 	buf := make([]byte, 4096)
-	for !strings.Contains(seen.String(), "queued; web: too early to tell\n    web: 0 of 0 requests bad") {
+	for !strings.Contains(seen.String(), "queued\n    web: 0 of 0 requests bad on the candidate, 0 of 0 on the baseline; e-value 1 against no harm\n    web: too early to tell\n") {
 		n, err := body.Read(buf)
 		if err != nil {
 			t.Fatalf("%v after %s", err, &seen)

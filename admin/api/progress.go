@@ -66,12 +66,17 @@ func (r *Rollout) position(m *RolloutMove) string {
 	return text
 }
 
-// Now tells where a rollout stands, with what the judge sees, as Progress does.
+// Now tells where a rollout stands, with what the judge sees, as Progress does, and
+// says of it.
 func (r *Rollout) Now(at time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s: %s", clock(at), r.Title(), r.Text)
 	for i := range r.Evidence {
-		fmt.Fprintf(&b, "\n    %s", Account(&r.Evidence[i]))
+		e := &r.Evidence[i]
+		fmt.Fprintf(&b, "\n    %s", Account(e))
+		if e.Text != "" {
+			fmt.Fprintf(&b, "\n    %s: %s", e.Service, e.Text)
+		}
 	}
 	return b.String()
 }

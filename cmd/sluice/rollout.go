@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -81,12 +82,31 @@ func newSteer(r *remote, action state.Action, short, long string) *cobra.Command
 				if err != nil {
 					return nil, err
 				}
-				return c.SteerRollout(ctx, id, action, reason)
+				return steer(ctx, c, id, action, reason)
 			}, printStanding)
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit")
 	return cmd
+}
+
+// carriedOut is how long a command waits for an order to be carried out: that takes
+// milliseconds, unless the rules or the store are in its way.
+const carriedOut = 3 * time.Second
+
+// steer gives a rollout an order and returns it as it is once that is carried out,
+// or as it stands if that takes too long.
+func steer(ctx context.Context, c *client.Client, id string, action state.Action, reason string) (*api.Rollout, error) {
+	ordered, err := c.SteerRollout(ctx, id, action, reason)
+	if err != nil || ordered.Order == nil {
+		return ordered, err
+	}
+	now, err := c.AwaitRollout(ctx, id, ordered.Seq, carriedOut)
+	if err != nil {
+		return ordered, nil // the order was taken, which is what was asked for
+	}
+	now.Warning = ordered.Warning
+	return now, nil
 }
 
 // printStanding writes a line about a rollout.

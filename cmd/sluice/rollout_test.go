@@ -293,3 +293,34 @@ func TestRolloutLists(t *testing.T) {
 		t.Errorf("%d\n%s", status, stdout)
 	}
 }
+
+// An order is answered with what became of it, or with where it stands if nothing
+// does.
+func TestRolloutSteerAwaitsItsOrder(t *testing.T) {
+	ordered := trial(state.PhaseShifting)
+	ordered.Order, ordered.Text = &state.Order{Action: state.ActionPause, By: "ann"}, "shifting; pause was ordered by ann"
+	paused := trial(state.PhaseShifting, state.PhasePaused)
+	paused.Text = "paused while shifting"
+	var asked string
+	h := func(then http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				_ = json.NewEncoder(w).Encode(ordered)
+				return
+			}
+			asked = r.URL.RequestURI()
+			then(w, r)
+		}
+	}
+	for want, then := range map[string]http.HandlerFunc{
+		"r17 web v42: paused while shifting\n":              proxyOf(paused),
+		"r17 web v42: shifting; pause was ordered by ann\n": answer(503, `{"status":503,"detail":"the store is handed over"}`),
+	} {
+		if stdout, stderr, status := call(t, t.Context(), h(then), "rollout pause r17"); status != 0 || stdout != want || stderr != "" {
+			t.Errorf("%d, %s%s; want %s", status, stdout, stderr, want)
+		}
+		if asked != "/v1/rollouts/r17?after=1&wait=3s" {
+			t.Errorf("asked for %s", asked)
+		}
+	}
+}
