@@ -35,6 +35,7 @@ func accessTable() map[string]Role {
 		"GET /v1/rollouts/{id}/progress":           Viewer,
 		"GET /v1/services/{s}/rollouts":            Viewer,
 		"GET /v1/services/{s}/queue":               Viewer,
+		"GET /v1/services/{s}/shadow":              Viewer,
 		"POST /v1/services/{s}/rollouts":           Deployer,
 		"POST /v1/rollouts":                        Deployer,
 		"POST /v1/rollouts/{id}/pause":             Deployer,

@@ -62,6 +62,9 @@ type Options struct {
 	Probe func(ctx context.Context, service, version string, journeys []string) (api.Probe, error)
 	// Matrix tells of all runs of journeys; nil answers 501.
 	Matrix Matrix
+	// Shadows tells how versions of a service answer copies of requests, those first
+	// that get some now.
+	Shadows func(service string) []api.Shadow
 	// Reload reads the file anew; an error means that nothing changed.
 	Reload func(context.Context) error
 	// Tokens knows the callers; nil: everybody who reaches the server is the
@@ -139,6 +142,7 @@ func (s *Server) register() error {
 	s.registerTools(a)
 	s.registerProbe(a)
 	s.registerMatrix(a)
+	s.registerShadow(a)
 	s.registerPlain(a)
 	s.registerProfiles()
 	var err error

@@ -36,6 +36,7 @@ type collector struct {
 	seen      observedDescs
 	roll      rolloutDescs
 	shadow    shadowDescs
+	compared  comparedDescs
 }
 
 // Collector returns the registry's metrics for Prometheus. A version that
@@ -92,6 +93,7 @@ func Collector(r *Registry) prometheus.Collector {
 		seen:            newObservedDescs(desc),
 		roll:            newRolloutDescs(desc),
 		shadow:          newShadowDescs(version),
+		compared:        newComparedDescs(version),
 	}
 }
 
@@ -108,7 +110,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
-	for _, d := range slices.Concat(c.edge.all(), c.tls.all(), c.seen.all(), c.roll.all(), c.shadow.all()) {
+	for _, d := range slices.Concat(c.edge.all(), c.tls.all(), c.seen.all(), c.roll.all(), c.shadow.all(), c.compared.all()) {
 		ch <- d
 	}
 }
@@ -147,6 +149,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.tls.send(ch, c.registry)
 	c.seen.send(ch, &c.registry.process.observed)
 	c.roll.send(ch, c.registry)
+	c.compared.send(ch, c.registry)
 }
 
 // describeVersion sends what the desired state says of a version.

@@ -60,6 +60,9 @@ type Options struct {
 	// Rollouts returns the rollouts under way, each service once. Nil means that
 	// there are none.
 	Rollouts func() []Rollout
+	// Compared returns the comparisons of answers to copies of requests, each version
+	// of a service once. Nil means that there are none.
+	Compared func() []Compared
 }
 
 // Description is what is known of a version besides what is counted.

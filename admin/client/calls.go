@@ -172,6 +172,16 @@ func (c *Client) Cell(ctx context.Context, service, version, journey string) (*a
 	return get[api.CellHistory](ctx, c, path, nil)
 }
 
+// Shadows tells how versions of a service answer copies of requests, beside what
+// the clients got; "": all versions that get or got some.
+func (c *Client) Shadows(ctx context.Context, service, version string) (*api.Shadows, error) {
+	query := url.Values{}
+	if version != "" {
+		query.Set("version", version)
+	}
+	return get[api.Shadows](ctx, c, servicePath(service, "shadow"), query)
+}
+
 // SignToken signs an override token.
 func (c *Client) SignToken(ctx context.Context, body api.TokenRequest) (*api.SignedToken, error) {
 	return post[api.SignedToken](ctx, c, "/v1/tokens", body)

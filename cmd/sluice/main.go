@@ -100,7 +100,7 @@ func groups() []group {
 			return []*cobra.Command{newServe(), newCheck(r), newInit(), newDemo(), newHealth(r), newReload(r)}
 		}},
 		{"see", "See how it goes:", func(r *remote) []*cobra.Command {
-			return []*cobra.Command{newStatus(r), newCanRollback(r), newExplain(r), newProbe(r), newMatrix(r), newHistory(r), newAudit(r), newDiff(r), newWatch(r)}
+			return []*cobra.Command{newStatus(r), newCanRollback(r), newExplain(r), newProbe(r), newMatrix(r), newShadow(r), newHistory(r), newAudit(r), newDiff(r), newWatch(r)}
 		}},
 		{"move", "Move traffic:", func(r *remote) []*cobra.Command {
 			return []*cobra.Command{newShift(r), newWeights(r), newRollback(r), newVersions(r), newDrain(r), newPins(r), newLevel(r), newBarrier(r), newRollout(r)}

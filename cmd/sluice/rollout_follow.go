@@ -16,7 +16,8 @@ import (
 	"sluice/state"
 )
 
-// endsAsRollout marks the commands whose exit status says how a rollout ended.
+// endsAsRollout marks the commands whose exit status says how a rollout ended, or
+// another thing that they were asked for: 3 is whatever kept them from it.
 const endsAsRollout = "ends as rollout"
 
 // The exit statuses of those commands.

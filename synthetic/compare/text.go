@@ -11,7 +11,11 @@ import (
 // WriteText writes a report for people. What is mere noise is only counted unless all is asked for.
 func (r Report) WriteText(w io.Writer, all bool) error {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%s: %s\n", r.Verdict.Decision, strings.Join(r.Verdict.Reasons, "\n      "))
+	reasons := make([]string, len(r.Verdict.Reasons))
+	for i, reason := range r.Verdict.Reasons {
+		reasons[i] = visible(reason)
+	}
+	fmt.Fprintf(&s, "%s: %s\n", r.Verdict.Decision, strings.Join(reasons, "\n      "))
 	fmt.Fprintf(&s, "%d comparisons, %d beside a second answer of the baseline\n", r.Comparisons, r.Second)
 	for _, reason := range slices.Sorted(maps.Keys(r.NotCompared)) {
 		fmt.Fprintf(&s, "%d bodies not compared: %s\n", r.NotCompared[reason], reason)

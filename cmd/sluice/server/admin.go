@@ -38,7 +38,8 @@ func (s *Server) bindAdmin(version string) error {
 		return fmt.Errorf("admin.client_role: %w", err)
 	}
 	s.admin, err = admin.New(admin.Options{
-		Control: control{s.keeper}, Live: live{s}, Explain: s.explain, Probe: s.probeNow, Matrix: matrixView{s}, SignToken: s.signToken, Ready: s.ready,
+		Control: control{s.keeper}, Live: live{s}, Explain: s.explain, Probe: s.probeNow, Matrix: matrixView{s}, Shadows: s.shadows,
+		SignToken: s.signToken, Ready: s.ready,
 		Metrics: s.metrics(), Diff: s.diff, Rollouts: rollouts{s}, Reload: s.Reload, Facts: s.facts, Tokens: tokens, ClientRole: clientRole, Log: s.log, Now: s.now, Version: version,
 	})
 	if err != nil {
