@@ -59,6 +59,7 @@ type course struct {
 	ownID        [32]byte // our X-Request-Id, in hexadecimal; zero: none was made
 	outcome      stats.Outcome
 	ticket       trial.Ticket // of the version decided on
+	shadowed     *shadowed    // what copies of the request need; nil: it is not copied
 	bytesIn      int64
 	bytesOut     int64
 
@@ -233,6 +234,9 @@ func (x *exchange) decide() bool {
 	}
 	x.dec.Remember(x.in.Now)
 	x.countPin()
+	if x.target.Shadow != nil {
+		x.chooseShadow()
+	}
 	return true
 }
 
@@ -282,7 +286,8 @@ func (x *exchange) forward() {
 	x.leaveRetries()
 }
 
-// record ends the exchange in the statistics, the access log and its trace.
+// record ends the exchange in the statistics, the access log and its trace, and
+// has it copied if it is to be.
 func (x *exchange) record() {
 	total := time.Since(x.start)
 	o := &x.outcome
@@ -310,6 +315,9 @@ func (x *exchange) record() {
 	x.srv.access.log(x)
 	if x.trace.sampled {
 		x.endTrace()
+	}
+	if x.shadowed != nil {
+		x.sendShadow()
 	}
 }
 

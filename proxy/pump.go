@@ -126,6 +126,7 @@ func (x *exchange) copyRequestBody(up *upstream.Conn) error {
 func (x *exchange) readBody() ([]byte, error) {
 	data, err := x.down.readBody()
 	x.bytesIn += int64(len(data))
+	x.shadowRequestBody(data, err)
 	if limit := x.peer.listener.BodyBytes; err == nil && limit > 0 && x.bytesIn > limit {
 		return nil, errBodyTooLong
 	}
@@ -159,7 +160,7 @@ func (f *bodyFlow) send(data []byte, last bool) bool {
 // spliceRequest moves the body inside the kernel, where the endpoint's end is a
 // socket's.
 func (x *exchange) spliceRequest(up *upstream.Conn) (int64, error) {
-	if up.HTTP2() {
+	if up.HTTP2() || x.shadowsRequestBody() {
 		return 0, nil
 	}
 	return x.down.spliceBody(up)

@@ -22,6 +22,9 @@ func (x *exchange) relay() {
 	x.pump.relays.Store(true)
 	x.restEndpoint()
 	x.prepareResponse()
+	if x.shadowed != nil {
+		x.shadowHead()
+	}
 	x.closeUnread()
 	if err := x.down.begin(&x.res, x.extra, x.close); err != nil {
 		x.endRelay(relayClientGone)
@@ -53,10 +56,12 @@ const (
 func (x *exchange) relayBody() relayResult {
 	for {
 		if left := x.upBody.Remaining(); left >= spliceMin && x.up.In.Len() == 0 {
-			if r, moved := x.spliceBody(left); r != relayWhole {
-				return r
-			} else if moved > 0 {
-				continue
+			if !x.shadowsBody() {
+				if r, moved := x.spliceBody(left); r != relayWhole {
+					return r
+				} else if moved > 0 {
+					continue
+				}
 			}
 			x.up.In.Grow()
 		}
@@ -74,6 +79,9 @@ func (x *exchange) relayBody() relayResult {
 			return relayTruncated
 		}
 		x.bytesOut += int64(len(data))
+		if x.shadowsBody() {
+			x.shadowBody(data)
+		}
 		if x.down.write(data) != nil {
 			return relayClientGone
 		}

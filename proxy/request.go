@@ -84,13 +84,13 @@ func (x *exchange) hostUpstream() string {
 // connection alone (RFC 9110, section 7.6.1), those that the proxy writes
 // itself, and those that only a trusted peer may send.
 func (x *exchange) appendClientFields(dst []byte) []byte {
-	x.collectNamed(x.req.Fields)
+	x.named = appendNamed(x.named[:0], x.req.Fields)
 	trusted := x.peer.trusted
 	for i := range x.req.Fields {
 		f := &x.req.Fields[i]
 		switch f.ID {
 		case head.Other:
-			if f.Name == "" || len(x.named) > 0 && x.isNamed(f.Name) {
+			if f.Name == "" || len(x.named) > 0 && isNamed(x.named, f.Name) {
 				continue
 			}
 		case head.Host, head.Connection, head.KeepAlive, head.ProxyConnection, head.ProxyAuthorization,
@@ -169,26 +169,26 @@ func appendCookie(dst []byte, value string) []byte {
 	return append(dst, h1.CRLF...)
 }
 
-// collectNamed gathers the fields that Connection names: they end here. What
-// the proxy itself depends on can't be named away, since only fields that it
-// doesn't know (head.Other) are looked up.
-func (x *exchange) collectNamed(fields []head.Field) {
-	x.named = x.named[:0]
+// appendNamed appends the fields that Connection names: they end here. What the
+// proxy itself depends on can't be named away, since only fields that it doesn't
+// know (head.Other) are looked up.
+func appendNamed(named []string, fields []head.Field) []string {
 	for i := range fields {
 		if fields[i].ID != head.Connection {
 			continue
 		}
 		for option, rest := h1.NextElement(fields[i].Value); option != ""; option, rest = h1.NextElement(rest) {
 			if head.Identify(option) == head.Other && !head.EqualFold(option, "close") {
-				x.named = append(x.named, option)
+				named = append(named, option)
 			}
 		}
 	}
+	return named
 }
 
 // isNamed reports whether a Connection field names this one.
-func (x *exchange) isNamed(name string) bool {
-	for _, n := range x.named {
+func isNamed(named []string, name string) bool {
+	for _, n := range named {
 		if strings.EqualFold(n, name) {
 			return true
 		}

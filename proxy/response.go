@@ -51,20 +51,25 @@ func (x *exchange) secureTransport() {
 
 // dropResponseFields empties the fields that end at this proxy: the codec
 // writes no field without a name.
-func (x *exchange) dropResponseFields() {
-	x.collectNamed(x.res.Fields)
-	for i := range x.res.Fields {
-		f := &x.res.Fields[i]
+func (x *exchange) dropResponseFields() { x.named = dropConnectionFields(x.res.Fields, x.named) }
+
+// dropConnectionFields empties the fields of a response that are for its
+// connection alone. It returns named, which it uses, to be used again.
+func dropConnectionFields(fields []head.Field, named []string) []string {
+	named = appendNamed(named[:0], fields)
+	for i := range fields {
+		f := &fields[i]
 		switch f.ID {
 		case head.Connection, head.KeepAlive, head.ProxyConnection, head.TransferEncoding,
 			head.ContentLength, head.Upgrade, head.TE:
 			f.Name = ""
 		case head.Other:
-			if len(x.named) > 0 && x.isNamed(f.Name) {
+			if len(named) > 0 && isNamed(named, f.Name) {
 				f.Name = ""
 			}
 		}
 	}
+	return named
 }
 
 // setPin adds the cookie that keeps the session on its version, unless a

@@ -43,6 +43,7 @@ type rig struct {
 	settings Settings
 	tags     func(version string) map[string]string
 	arms     map[string]*trial.Arm // by version
+	shadows  map[string]*Shadow    // by version
 	service  routing.ServiceConfig
 	upstream upstream.Config // but the names and the endpoints
 	deps     upstream.Deps
@@ -99,7 +100,7 @@ func (r *rig) table() *Table {
 	for i := range r.service.Versions {
 		v := &r.service.Versions[i]
 		v.Slot = i
-		target := Target{Cluster: r.clusters[v.Name], Stats: r.stats.Version("web", v.Name), Settings: r.settings, Shape: v.Writes, Arm: r.arms[v.Name]}
+		target := Target{Cluster: r.clusters[v.Name], Stats: r.stats.Version("web", v.Name), Settings: r.settings, Shape: v.Writes, Arm: r.arms[v.Name], Shadow: r.shadows[v.Name]}
 		if r.tags != nil {
 			target.Tags = r.tags(v.Name)
 		}

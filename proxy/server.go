@@ -60,6 +60,7 @@ type Server struct {
 	turn      atomic.Uint32 // numbers connections, for the counters' shards
 	workers   workers
 	leaving   atomic.Bool // each connection's next request is its last
+	shadows   shadows
 	inherit   func(name, network, address string) net.Listener
 	uncounted *stats.Version // what synthetic requests are counted in; nobody reads it
 
@@ -89,6 +90,7 @@ func New(opt Options) *Server {
 		s.mostOpen, s.mostAtAll = int64(opt.MaxConnections), int64(opt.MaxConnections)
 	}
 	s.newOverload(opt)
+	s.shadows.init(opt.Shadows)
 	s.access, s.tracing = newAccessLog(opt.Access), newTracing(opt.Trace)
 	s.Swap(NewTable(emptySnapshot(), nil))
 	return s
@@ -150,6 +152,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		l.close()
 	}
 	s.endOverload()
+	s.shadows.stop()
+	defer s.shadows.await(ctx)
 	s.mu.Lock()
 	s.stopped = true
 	for c := range s.conns {

@@ -439,6 +439,7 @@ func (s *Server) survive(fault any, x *exchange) {
 	x.delist()
 	x.ticket.Drop()
 	x.leaveOwn(0)
+	x.shadowed.abandon()
 	x.dropUpstream(upstream.Unknown)
 	if x.begun {
 		x.counts(x.target).End(x.peer.shard, &x.outcome)

@@ -41,6 +41,7 @@ type Target struct {
 	tags     string       // Tags as the access log writes them
 	constant []byte       // the fields that every request to this version carries
 	retries  *retryBudget // of the requests under way
+	shadows  *shadowUse   // what the copies to this version use
 }
 
 // Settings say how a service's endpoints are treated. Zero values take the
@@ -173,9 +174,9 @@ func (t Target) prepared(version string, before *Target) *Target {
 	t.name = version
 	t.tags = accesslog.Object(t.Tags)
 	t.constant = appendConstant(nil, version, t.Shape)
-	t.retries = new(retryBudget)
+	t.retries, t.shadows = new(retryBudget), new(shadowUse)
 	if before != nil && before.Cluster == t.Cluster {
-		t.retries = before.retries
+		t.retries, t.shadows = before.retries, before.shadows
 	}
 	return &t
 }

@@ -18,7 +18,7 @@ import (
 
 // beginTrial counts the request in the trial of its version, if there is one.
 func (x *exchange) beginTrial() {
-	if arm := x.target.Arm; arm != nil && !x.synthetic && (x.dec.Reason == routing.Pin || x.dec.Reason == routing.Split) {
+	if arm := x.target.Arm; arm != nil && !x.synthetic && (x.dec.Reason == routing.Pin || x.dec.Reason == routing.Split) && !x.isCopy() {
 		r := x.trialRequest()
 		x.ticket = arm.Begin(&r)
 		x.times.taken = true
@@ -49,7 +49,7 @@ func (x *exchange) trialRequest() trial.Request {
 
 // failTrial counts against the version that was chosen and has no usable endpoint.
 func (x *exchange) failTrial(arm *trial.Arm) {
-	if arm == nil || x.dec.Reason != routing.Failover || x.dec.Rule != nil {
+	if arm == nil || x.dec.Reason != routing.Failover || x.dec.Rule != nil || x.isCopy() {
 		return
 	}
 	r := x.trialRequest()

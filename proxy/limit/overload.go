@@ -56,6 +56,9 @@ func (o *Overload) Refuses(draw func() uint64) bool {
 	return below != 0 && draw() < below
 }
 
+// Refusing reports whether some requests are refused. A nil Overload refuses none.
+func (o *Overload) Refusing() bool { return o != nil && o.refuse.Load() != 0 }
+
 // Admitted returns the share of requests that is admitted, and the least delay
 // in the interval so far. It, Calm and Observe are for one goroutine.
 func (o *Overload) Admitted() (share float64, delay time.Duration) { return o.admitted, o.least }
