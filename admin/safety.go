@@ -3,7 +3,9 @@ package admin
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -54,16 +56,16 @@ func (s *Server) canRollback(_ context.Context, in *serviceInput) (*canRollbackO
 	svc, numbers := st.Services[in.Service], s.numbers(in.Service)[in.Service]
 	out := &canRollbackOutput{ETag: etag(svc.Revision), Body: api.CanRollback{
 		Service: svc.Name, Revision: svc.Revision, Level: svc.Level, Barrier: svc.Barrier,
-		Default: s.target(all[0], numbers), Versions: []api.Target{},
+		Default: target(st, svc, all[0], numbers), Versions: []api.Target{},
 	}}
 	for _, p := range all[1:] {
-		out.Body.Versions = append(out.Body.Versions, s.target(p, numbers))
+		out.Body.Versions = append(out.Body.Versions, target(st, svc, p, numbers))
 	}
 	return out, nil
 }
 
-// target tells a caller where a rollback would go.
-func (s *Server) target(p state.Possibility, numbers map[string]api.Numbers) api.Target {
+// target tells a caller where a rollback of a service would go.
+func target(st state.State, svc *state.Service, p state.Possibility, numbers map[string]api.Numbers) api.Target {
 	if p.Refusal != nil {
 		return api.Target{To: p.To, Rule: p.Refusal.Rule, Why: p.Refusal.Error()}
 	}
@@ -71,7 +73,21 @@ func (s *Server) target(p state.Possibility, numbers map[string]api.Numbers) api
 	for _, version := range p.Leaves {
 		t.Sessions += numbers[version].LiveSessions
 	}
+	for _, version := range slices.Sorted(maps.Keys(p.Weights)) {
+		if back := takenBack(st, svc.Name, version); back != nil {
+			t.TakenBack = append(t.TakenBack, *back)
+		}
+	}
 	return t
+}
+
+// takenBack says how a version lost its last weight; nil: not by being taken back.
+func takenBack(st state.State, service, version string) *api.TakenBack {
+	f, ok := st.TakenBack(service, version)
+	if !ok {
+		return nil
+	}
+	return &api.TakenBack{Version: version, At: f.At, By: f.By, Why: f.Why, Rollout: f.Rollout}
 }
 
 func (s *Server) setLevel(ctx context.Context, in *levelInput) (*changeOutput, error) {

@@ -115,3 +115,26 @@ func TestCanRollback(t *testing.T) {
 	}
 	wantProblem(t, ask(s, "GET", "/v1/services/shop/rollback", "", as(tokens["viewer"])), 404)
 }
+
+// Who looks for a way back is told of a version that was taken back itself, and why.
+func TestTakenBackIsTold(t *testing.T) {
+	s, tokens := shapedServer(t, Options{})
+	admin := as(tokens["admin"])
+	want[api.Change](t, ask(s, "PUT", "/v1/services/web/weights", `{"weights":{"s12":1},"pins":"move"}`, admin), 200)
+	want[api.Change](t, ask(s, "POST", "/v1/services/web/rollback", `{"reason":"errors in checkout"}`, admin), 200)
+	told := func(b *api.TakenBack) bool {
+		return b != nil && b.Version == "s12" && b.By == "admin" && b.Why == "errors in checkout" && b.Rollout == "" && !b.At.IsZero()
+	}
+	c := want[api.CanRollback](t, ask(s, "GET", "/v1/services/web/rollback", "", admin), 200)
+	for _, target := range c.Versions {
+		if back := target.TakenBack; (len(back) == 1) != (target.To == "s12") || len(back) > 0 && !told(&back[0]) {
+			t.Errorf("to %s: %+v", target.To, back)
+		}
+	}
+	svc := want[api.Service](t, ask(s, "GET", "/v1/services/web", "", admin), 200)
+	for _, v := range svc.Versions {
+		if (v.TakenBack != nil) != (v.Name == "s12") || v.TakenBack != nil && !told(v.TakenBack) {
+			t.Errorf("%s: %+v", v.Name, v.TakenBack)
+		}
+	}
+}

@@ -60,8 +60,12 @@ func (s *Server) service(_ context.Context, in *serviceInput) (*serviceOutput, e
 	}
 	numbers := s.numbers(in.Service)[in.Service]
 	out := &serviceOutput{ETag: etag(svc.Revision), Body: s.view(svc, numbers)}
-	target := s.target(state.Preview(st, state.Rollback{Service: svc.Name}, s.preview(svc.Name)), numbers)
-	out.Body.Rollback = &target
+	back := target(st, svc, state.Preview(st, state.Rollback{Service: svc.Name}, s.preview(svc.Name)), numbers)
+	out.Body.Rollback = &back
+	for i := range out.Body.Versions {
+		v := &out.Body.Versions[i]
+		v.TakenBack = takenBack(st, svc.Name, v.Name)
+	}
 	if r := st.Under(svc.Name); r != nil {
 		out.Body.Rollout = r.ID
 	}

@@ -1,6 +1,10 @@
 package api
 
-import "sluice/state"
+import (
+	"time"
+
+	"sluice/state"
+)
 
 // Level is the body of PUT /v1/services/{s}/level.
 type Level struct {
@@ -25,6 +29,18 @@ type Target struct {
 	Warnings []string       `json:"warnings,omitempty" doc:"What would be doubted and done"`
 	Rule     state.Rule     `json:"rule,omitempty" doc:"The rule of safety that stands in the way: barrier, shape, needs"`
 	Why      string         `json:"why,omitempty" doc:"Why it is not possible, and what would be"`
+	// TakenBack are the versions that would gain weight and that were taken back.
+	TakenBack []TakenBack `json:"taken_back,omitempty" doc:"Of the versions that would gain weight, those that were taken back and have had none since"`
+}
+
+// TakenBack says when a version lost its last weight to a rollback, or to the end of
+// its rollout, and why.
+type TakenBack struct {
+	Version string    `json:"version"`
+	At      time.Time `json:"at"`
+	By      string    `json:"by" doc:"judge, guard, alarm, deadline, or who did it"`
+	Why     string    `json:"why,omitempty"`
+	Rollout string    `json:"rollout,omitempty" doc:"The rollout that ended so; absent: none"`
 }
 
 // CanRollback answers GET /v1/services/{s}/rollback.

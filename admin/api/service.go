@@ -39,6 +39,7 @@ type Version struct {
 	Requires   map[string][]string `json:"requires,omitempty"`
 	Capacity   int                 `json:"capacity,omitempty" doc:"Requests a second that one endpoint serves"`
 	Tags       map[string]string   `json:"tags,omitempty"`
+	TakenBack  *TakenBack          `json:"taken_back,omitempty" doc:"How it lost its last weight, if it was taken back and has had none since"`
 	Live       Numbers             `json:"live"`
 }
 

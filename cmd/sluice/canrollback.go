@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,8 @@ func newCanRollback(r *remote) *cobra.Command {
 		Short: "Tell where a rollback could go, and why not elsewhere",
 		Long: `Tell where "sluice rollback SERVICE" would go now and to which versions --to could
 lead, how many sessions would move at once (on this instance, estimated), and why
-the others are out of the question. Nothing is changed.
+the others are out of the question. Of a version that was taken back, and has had
+no weight since, it says when, by whom and why. Nothing is changed.
 
 It exits with 0 if "sluice rollback SERVICE" would be done and with 1 if not.`,
 		Example: `  sluice can-rollback web
@@ -87,8 +89,26 @@ func doubts(t api.Target) string {
 		return string(t.Rule) + ": " + t.Why
 	case !t.Possible:
 		return t.Why
-	case len(t.Warnings) > 0:
-		return "warning: " + strings.Join(t.Warnings, "; ")
 	}
-	return ""
+	all := slices.Clone(t.Warnings)
+	for i := range t.TakenBack {
+		all = append(all, takenBackText(&t.TakenBack[i]))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return "warning: " + strings.Join(all, "; ")
+}
+
+// takenBackText says how a version lost its last weight: "v3 was taken back at … by
+// judge, in rollout r17: …".
+func takenBackText(b *api.TakenBack) string {
+	text := fmt.Sprintf("%s was taken back at %s by %s", b.Version, stamp(b.At), b.By)
+	if b.Rollout != "" {
+		text += ", in rollout " + b.Rollout
+	}
+	if b.Why != "" {
+		text += ": " + b.Why
+	}
+	return text
 }

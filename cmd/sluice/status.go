@@ -122,6 +122,11 @@ func printService(w io.Writer, s *api.Service) error {
 	case s.Rollback.Why != "":
 		text += ": " + s.Rollback.Why
 	}
+	for _, v := range s.Versions {
+		if v.TakenBack != nil {
+			text += "\n" + plain(takenBackText(v.TakenBack))
+		}
+	}
 	if s.Rollout != "" {
 		text += fmt.Sprintf("\nrollout %s is under way: sluice rollout show %s", s.Rollout, s.Rollout)
 	}
