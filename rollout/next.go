@@ -118,8 +118,8 @@ func (m *machine) stands() state.Phase {
 }
 
 // settle tries a proposal on the state and, where the rules refuse it, finds what
-// to do instead: a step that may wait for capacity waits; a rollout whose
-// candidate has no sessions yet ends, unless capacity may come; any other pauses,
+// to do instead: a step that may wait for capacity, or for journeys to pass,
+// waits; a rollout whose candidate has no sessions yet ends, unless these may come; any other pauses,
 // since whoever serves should go on serving, and a person must look.
 func (m *machine) settle(p proposal) (Step, bool) {
 	step, err := m.try(p)
@@ -129,11 +129,11 @@ func (m *machine) settle(p proposal) (Step, bool) {
 		return step, true
 	case !errors.As(err, &refusal), errors.Is(err, state.ErrConflict):
 		return Step{}, false // the state has moved on: look again
-	case p.patient && refusal.Rule == state.RuleCapacity:
+	case p.patient && refusal.Rule.MayPass():
 		return Step{}, false
 	}
 	instead := m.pause("rules", fmt.Sprintf("wanted: %s; refused: %v", p.why, err))
-	if !m.shifted() && refusal.Rule != state.RuleCapacity {
+	if !m.shifted() && !refusal.Rule.MayPass() {
 		instead = m.move(state.PhaseAborted, m.r.Stage, "rules", err.Error())
 	} else if m.r.Phase == state.PhasePaused && m.r.Order == nil {
 		return Step{}, false // as it is

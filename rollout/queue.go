@@ -27,7 +27,7 @@ func (m *machine) queued() (Step, bool) {
 		return step, true
 	case !errors.As(err, &refusal), errors.Is(err, state.ErrConflict):
 		return Step{}, false
-	case refusal.Rule == state.RuleCapacity && m.o.Now.Sub(m.turn()) < startPatience:
+	case refusal.Rule.MayPass() && m.o.Now.Sub(m.turn()) < startPatience:
 		return Step{}, false
 	}
 	step, err = m.try(m.move(state.PhaseAborted, m.r.Stage, "rules", fmt.Sprintf("can't begin: %v", refusal)))

@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts")
 //
 //	declare SERVICE VERSION=WEIGHT…   the file's versions; all but this service stay
 //	start SERVICE=VERSION… [policy=…] [stages=…] [gate] [fifo] [inconclusive=…] [provides=…] [requires=SERVICE:NAME] [writes=…]
-//	see SERVICE [judge=promote|hold|roll_back] [r=E-VALUE] [probes=N] [failed=WHY] [healthy=N/M] [failures=N] [alarm=WHY] [shadow=ok|ok:TEXT|wait:TEXT|WHY] [blind]
+//	see SERVICE [judge=promote|hold|roll_back] [r=E-VALUE] [probes=N] [failed=WHY] [healthy=N/M] [journeys=WHY] [failures=N] [alarm=WHY] [shadow=ok|ok:TEXT|wait:TEXT|WHY] [blind]
 //	tick [DURATION]                   lets time pass, and the machine move until nothing is due
 //	order VERSION ACTION [by=…]       of the newest rollout that brings it; so below
 //	place VERSION N
@@ -63,7 +63,7 @@ func TestTranscripts(t *testing.T) {
 
 // play answers the commands of a transcript anew.
 func play(t *testing.T, script []byte) []byte {
-	w := &world{t: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), seen: map[string]*Leg{}, file: map[string]state.DeclaredService{}}
+	w := &world{t: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), seen: map[string]*Leg{}, journeys: map[string]string{}, file: map[string]state.DeclaredService{}}
 	var out, block bytes.Buffer
 	answering := false
 	for line := range strings.Lines(string(script)) {
@@ -96,8 +96,10 @@ type world struct {
 	s    state.State
 	now  time.Time
 	seen map[string]*Leg
-	file map[string]state.DeclaredService
-	out  bytes.Buffer
+	// journeys say what stands against the candidate, by service.
+	journeys map[string]string
+	file     map[string]state.DeclaredService
+	out      bytes.Buffer
 }
 
 func (w *world) say(format string, args ...any) { fmt.Fprintf(&w.out, format+"\n", args...) }
@@ -187,7 +189,7 @@ func (w *world) settle() {
 }
 
 func (w *world) observe(r *state.Rollout) Observation {
-	o := Observation{Now: w.now, Facts: &state.Facts{Healthy: map[string]map[string]int{}, Known: map[string]map[string]int{}}}
+	o := Observation{Now: w.now, Facts: &state.Facts{Healthy: map[string]map[string]int{}, Known: map[string]map[string]int{}, Failing: map[string]map[string][]string{}}}
 	for _, leg := range r.Legs {
 		l := w.seen[leg.Service]
 		if l == nil {
@@ -202,6 +204,9 @@ func (w *world) observe(r *state.Rollout) Observation {
 		o.Legs = append(o.Legs, seen)
 		o.Facts.Healthy[leg.Service] = map[string]int{leg.Candidate: seen.Healthy}
 		o.Facts.Known[leg.Service] = map[string]int{leg.Candidate: seen.Known}
+		if why := w.journeys[leg.Service]; why != "" {
+			o.Facts.Failing[leg.Service] = map[string][]string{leg.Candidate: {why}}
+		}
 	}
 	return o
 }
@@ -300,6 +305,8 @@ func (w *world) see(a arguments) {
 			l.FailuresInARow = number
 		case "alarm":
 			l.Alarm = strings.Trim(strings.ReplaceAll(value, "_", " "), "-")
+		case "journeys":
+			w.journeys[l.Service] = strings.Trim(strings.ReplaceAll(value, "_", " "), "-")
 		case "healthy":
 			_, err := fmt.Sscanf(value, "%d/%d", &l.Healthy, &l.Known)
 			if err != nil {

@@ -11,6 +11,9 @@ type Facts struct {
 	// that clears away old versions leaves them. A service that is not among them
 	// keeps all its versions.
 	Named map[string][]string
+	// Failing are journeys that stand against a version, by service and version: a
+	// short text for each says which, and whether it fails or was not run yet.
+	Failing map[string]map[string][]string
 	// Rate is the requests a second that a service has now.
 	Rate map[string]float64
 }

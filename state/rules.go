@@ -27,7 +27,14 @@ const (
 	// RuleCapacity: a version's share is raised only where it has healthy
 	// endpoints, and as many as that share of the present rate needs.
 	RuleCapacity Rule = "capacity"
+	// RuleJourneys: a dark version gets weight only after it has passed the
+	// journeys of its service.
+	RuleJourneys Rule = "journeys"
 )
+
+// MayPass tells whether what stands in the way may pass by itself: endpoints come
+// up, and journeys are run again.
+func (r Rule) MayPass() bool { return r == RuleCapacity || r == RuleJourneys }
 
 // Obstacle is one thing that stands in the way of a command.
 type Obstacle struct {
@@ -46,7 +53,7 @@ type offence struct {
 
 // compare orders offences: the rules that guard data first.
 func (o offence) compare(p offence) int {
-	order := []Rule{RuleBarrier, RuleShape, RuleNeeds, RuleCapacity}
+	order := []Rule{RuleBarrier, RuleShape, RuleNeeds, RuleCapacity, RuleJourneys}
 	return cmp.Or(
 		cmp.Compare(slices.Index(order, o.rule), slices.Index(order, p.rule)),
 		cmp.Compare(o.service, p.service), cmp.Compare(o.version, p.version), cmp.Compare(o.with, p.with),
@@ -61,7 +68,7 @@ type verdict struct {
 
 // obey holds a command against the rules. What was broken before may stay so: a
 // command is refused for what it breaks or makes worse. Force passes over all of
-// them, and a rollback over capacity.
+// them, and a rollback over capacity and journeys.
 func obey(prev, next State, edits []edit, meta Meta) (verdict, error) {
 	v := verdict{warnings: map[string][]string{}}
 	var against []*Refusal
@@ -74,12 +81,12 @@ func obey(prev, next State, edits []edit, meta Meta) (verdict, error) {
 		if e.next == nil {
 			continue
 		}
-		short := meta.Facts.shortages(prev.Services[e.service], e.next)
+		doubtful := append(meta.Facts.shortages(prev.Services[e.service], e.next), meta.Facts.unproven(prev.Services[e.service], e.next, meta.At)...)
 		if !e.back {
-			against = append(against, short...)
-			short = nil
+			against = append(against, doubtful...)
+			doubtful = nil
 		}
-		for _, r := range short {
+		for _, r := range doubtful {
 			v.warn(e.service, r.Message)
 		}
 		for _, doubt := range next.cutOff(prev.Services[e.service], e.next) {

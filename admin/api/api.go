@@ -51,7 +51,7 @@ type Problem struct {
 	Version string          `json:"version,omitempty" doc:"The version concerned"`
 	Field   string          `json:"field,omitempty" doc:"The field of the request at fault, e.g. weights.v3"`
 	Errors  []ProblemDetail `json:"errors,omitempty" doc:"Each fault, where there are several"`
-	Rule    state.Rule      `json:"rule,omitempty" doc:"The rule of safety that refused: barrier, shape, needs or capacity"`
+	Rule    state.Rule      `json:"rule,omitempty" doc:"The rule of safety that refused: barrier, shape, needs, capacity or journeys"`
 	// Obstacles are extension members too (RFC 9457, section 3.2).
 	Obstacles []state.Obstacle `json:"obstacles,omitempty" doc:"All that stands in the way by the rules of safety"`
 }

@@ -58,7 +58,7 @@ type Change struct {
 	Warning  string         `json:"warning,omitempty" doc:"What to know, above all when it is not durable"`
 	Detail   string         `json:"detail,omitempty" doc:"What was done, in words"`
 	Warnings []string       `json:"warnings,omitempty" doc:"What the rules of safety doubted and let pass"`
-	Forced   []state.Rule   `json:"forced,omitempty" doc:"The rules of safety that force passed over: barrier, shape, needs, capacity"`
+	Forced   []state.Rule   `json:"forced,omitempty" doc:"The rules of safety that force passed over: barrier, shape, needs, capacity, journeys"`
 }
 
 // Reloaded answers POST /v1/reload.

@@ -42,7 +42,7 @@ type Candidate struct {
 type RolloutTerms struct {
 	Policy string `json:"policy,omitempty" maxLength:"64" doc:"A policy of the file, or standard, cautious, blue-green or manual; absent: the service's own, or standard" example:"standard"`
 	Reason string `json:"reason,omitempty" doc:"Why, for the audit"`
-	Force  bool   `json:"force,omitempty" doc:"Pass over the rules of shapes, needs and capacity; needs a permission of its own"`
+	Force  bool   `json:"force,omitempty" doc:"Pass over the rules of shapes, needs, capacity and journeys; needs a permission of its own"`
 }
 
 // Rollouts answers GET /v1/rollouts and GET /v1/services/{s}/rollouts.

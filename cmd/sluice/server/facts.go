@@ -20,6 +20,7 @@ func (s *Server) facts(services []string) *state.Facts {
 		Healthy: make(map[string]map[string]int, len(services)),
 		Known:   make(map[string]map[string]int, len(services)),
 		Named:   make(map[string][]string, len(services)),
+		Failing: map[string]map[string][]string{},
 	}
 	f.Rate = s.rates(s.look(f, st, services))
 	return f
@@ -51,6 +52,9 @@ func (s *Server) look(f *state.Facts, st state.State, services []string) (measur
 			f.Healthy[name][version], f.Known[name][version] = m.cluster.Counts()
 		}
 		declared, svc := s.file.Services[name], st.Services[name]
+		if all := s.failing(name, svc); len(all) > 0 {
+			f.Failing[name] = all
+		}
 		if declared != nil {
 			f.Named[name] = named(declared)
 		}

@@ -1,11 +1,15 @@
 package server
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"sluice/admin/api"
+	"sluice/state"
 	"sluice/synthetic/matrix"
 )
 
@@ -175,4 +179,95 @@ func TestMatrixOnDemand(t *testing.T) {
 
 func place(service, version string) matrix.Place {
 	return matrix.Place{Service: service, Version: version}
+}
+
+// shift asks for a tenth of web's sessions for a version.
+func (s *sluice) shift(version string, force bool) error {
+	_, err := s.admin.SetWeights(s.t.Context(), "web", api.Weights{Weights: map[string]int{"v0": 9, version: 1}, Force: force}, 0)
+	return err
+}
+
+// A dark version that fails a journey gets no weight, and is told at which step,
+// until it passes or somebody insists. What is live is never taken away.
+func TestJourneysGateWeight(t *testing.T) {
+	services, shops := shops(t, "probe: {every: 1h}, ", "checkout", "cart", "none")
+	s := run(t, services, shopJourneys)
+	s.draws("login v0+ v1+ v2+\ncheckout v0x@checkout v1x@cart v2+")
+	var p *api.Problem
+	if err := s.shift("v1", false); !errors.As(err, &p) || p.Rule != state.RuleJourneys || p.Version != "v1" || p.Status != 409 && p.Status != 422 ||
+		!strings.Contains(p.Detail, "checkout fails at step cart: status 500, not 200-299 or 300-399") || !strings.Contains(p.Remedy, "sluice probe run web v1") {
+		t.Fatalf("%+v", err)
+	}
+	if err := s.shift("v2", false); err != nil {
+		t.Error(err)
+	}
+	if err := s.shift("v1", true); err != nil {
+		t.Error(err)
+	}
+	// A rollback is warned and not refused.
+	s.flip("web", "move", map[string]int{"v2": 1})
+	change, err := s.admin.Rollback(t.Context(), "web", api.Rollback{To: "v1"})
+	if err != nil || !strings.Contains(fmt.Sprint(change.Warnings), "has not passed its journeys: checkout fails at step cart") {
+		t.Errorf("%+v %v", change, err)
+	}
+	s.flip("web", "move", map[string]int{"v2": 1})
+	none := "none"
+	for i, version := range []string{"v0", "v1"} {
+		shops[i].broken.Store(&none)
+		if _, err := s.admin.Probe(t.Context(), "web", version, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.shift("v1", false); err != nil {
+		t.Errorf("after it has passed: %v", err)
+	}
+}
+
+// What was not run yet has not passed; where nothing is run by itself, only a
+// failure that was seen counts.
+func TestJourneysNotRunYet(t *testing.T) {
+	hung := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hung }))
+	defer slow.Close()
+	defer close(hung)
+	services, _ := shops(t, "", "none")
+	s := run(t, strings.Replace(services, "versions: {", fmt.Sprintf("versions: {slow: {endpoints: [%q]}, ", strings.TrimPrefix(slow.URL, "http://")), 1), shopJourneys)
+	if err := s.shift("slow", false); err == nil || !strings.Contains(err.Error(), "login has not been run against it yet; checkout has not been run against it yet") {
+		t.Error(err)
+	}
+
+	services, _ = shops(t, "probe: {every: 0s}, ", "none", "cart", "cart")
+	s = run(t, services, shopJourneys)
+	if err := s.shift("v1", false); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.admin.Probe(t.Context(), "web", "v2", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.shift("v2", false); err == nil || !strings.Contains(err.Error(), "checkout fails at step cart") {
+		t.Error(err)
+	}
+}
+
+// The file is held to it too, with the line; what it brings along live is taken.
+func TestJourneysGateTheFile(t *testing.T) {
+	services, all := shops(t, "probe: {every: 1h}, ", "none", "cart")
+	s := run(t, services, shopJourneys)
+	s.draws("login v0+ v1+\ncheckout v0+ v1x@cart")
+	rewrite(t, s.path, plainListener, strings.Replace(services, "weight: 0", "weight: 1", 1), shopJourneys)
+	if err := s.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "services.web.versions.v1.weight: ") || !strings.Contains(err.Error(), "checkout fails at step cart") {
+		t.Error(err)
+	}
+	rewrite(t, s.path, plainListener, strings.Replace(services, "v1: {", fmt.Sprintf("v2: {endpoints: [%q], weight: 1}, v1: {", all[1].address), 1), shopJourneys)
+	if err := s.Reload(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// Journeys that come with the weights have not been looked at: they stand in the
+	// way of later changes.
+	services, _ = shops(t, "", "none", "cart")
+	s = run(t, strings.Replace(services, "journeys: [login, checkout], ", "", 1), shopJourneys)
+	rewrite(t, s.path, plainListener, strings.Replace(services, "weight: 0", "weight: 1", 1), shopJourneys)
+	if err := s.Reload(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
