@@ -177,7 +177,7 @@ func TestShadowStage(t *testing.T) {
 	await(t, "the evidence", func() bool {
 		ro, err := s.admin.Rollout(t.Context(), id)
 		return err == nil && len(ro.Evidence) == 1 && ro.Evidence[0].Shadow != nil && ro.Evidence[0].Shadow.Whole == 19 &&
-			strings.Contains(ro.Text, "19 of 20 comparisons are made")
+			strings.Contains(ro.Evidence[0].Text, "19 of 20 comparisons are made")
 	})
 	s.tell(1, "12")
 	await(t, "the end of the stage", func() bool { return s.keeper.State().Rollouts[id].Phase == state.PhaseShifting })
