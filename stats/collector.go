@@ -35,6 +35,7 @@ type collector struct {
 	tls       tlsDescs
 	seen      observedDescs
 	roll      rolloutDescs
+	probes    probeDescs
 	shadow    shadowDescs
 	compared  comparedDescs
 }
@@ -92,6 +93,7 @@ func Collector(r *Registry) prometheus.Collector {
 		tls:             newTLSDescs(desc),
 		seen:            newObservedDescs(desc),
 		roll:            newRolloutDescs(desc),
+		probes:          newProbeDescs(desc),
 		shadow:          newShadowDescs(version),
 		compared:        newComparedDescs(version),
 	}
@@ -110,7 +112,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
-	for _, d := range slices.Concat(c.edge.all(), c.tls.all(), c.seen.all(), c.roll.all(), c.shadow.all(), c.compared.all()) {
+	for _, d := range slices.Concat(c.edge.all(), c.tls.all(), c.seen.all(), c.roll.all(), c.probes.all(), c.shadow.all(), c.compared.all()) {
 		ch <- d
 	}
 }
@@ -149,6 +151,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.tls.send(ch, c.registry)
 	c.seen.send(ch, &c.registry.process.observed)
 	c.roll.send(ch, c.registry)
+	c.probes.send(ch, c.registry)
 	c.compared.send(ch, c.registry)
 }
 

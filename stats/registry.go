@@ -60,6 +60,9 @@ type Options struct {
 	// Rollouts returns the rollouts under way, each service once. Nil means that
 	// there are none.
 	Rollouts func() []Rollout
+	// Probes returns how journeys do against versions, each pair once, and how often
+	// those of a version were skipped. Nil means that there are none.
+	Probes func() ([]Probe, []SkippedProbes)
 	// Compared returns the comparisons of answers to copies of requests, each version
 	// of a service once. Nil means that there are none.
 	Compared func() []Compared

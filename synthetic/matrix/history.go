@@ -35,7 +35,7 @@ type cell struct {
 // Cell is a cell of the matrix with its history.
 type Cell struct {
 	Key
-	Runs           []Run  // that are kept, newest first; at least one
+	Runs           []Run  // newest first; at least one
 	Passed, Failed uint64 // runs that did, ever
 }
 
@@ -138,12 +138,12 @@ func (h *History) Cell(key Key) (Cell, bool) {
 	if c == nil {
 		return Cell{}, false
 	}
-	return c.shown(key), true
+	return c.shown(key, len(c.runs)), true
 }
 
-// Cells returns the cells of a service that have a run, by version and journey;
-// of all services where none is named.
-func (h *History) Cells(service string) []Cell {
+// Cells returns the cells of a service that have a run, by version and journey, of
+// all services where none is named; with their newest runs, at most so many.
+func (h *History) Cells(service string, runs int) []Cell {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var all []Cell
@@ -152,15 +152,15 @@ func (h *History) Cells(service string) []Cell {
 			continue
 		}
 		for key, c := range cells {
-			all = append(all, c.shown(key))
+			all = append(all, c.shown(key, runs))
 		}
 	}
 	slices.SortFunc(all, func(a, b Cell) int { return a.compare(b.Key) })
 	return all
 }
 
-func (c *cell) shown(key Key) Cell {
-	runs := slices.Clone(c.runs)
+func (c *cell) shown(key Key, most int) Cell {
+	runs := slices.Clone(c.runs[max(0, len(c.runs)-most):])
 	slices.Reverse(runs)
 	return Cell{Key: key, Runs: runs, Passed: c.passed, Failed: c.failed}
 }

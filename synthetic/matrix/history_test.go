@@ -110,8 +110,8 @@ func TestHistoryBytes(t *testing.T) {
 			t.Fatalf("%d bytes", h.bytes)
 		}
 	}
-	cells := h.Cells("")
-	if len(cells) != 100 || len(h.Cells("web")) != 100 || len(h.Cells("api")) != 0 {
+	cells := h.Cells("", 1)
+	if len(cells) != 100 || len(h.Cells("web", 20)) != 100 || len(h.Cells("api", 20)) != 0 {
 		t.Fatalf("%d cells", len(cells))
 	}
 	for i, c := range cells {

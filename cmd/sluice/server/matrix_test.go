@@ -83,6 +83,16 @@ func TestMatrixFindsWhatIsBroken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	metrics, err := s.admin.Metrics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{`sluice_probe_success{journey="checkout",service="web",version="v0"} 1`, `sluice_probe_success{journey="checkout",service="web",version="v2"} 0`,
+		`sluice_probe_runs_total{journey="login",outcome="passed",service="web",version="v0"} 1`, `sluice_probe_skipped_total{service="web",version="v3"} 0`} {
+		if !strings.Contains(string(metrics), line) {
+			t.Errorf("no %s in %s", line, metrics)
+		}
+	}
 	run := h.Runs[len(h.Runs)-1]
 	if run.Cause != "registration" || run.Failure != "status 500, not 200-299 or 300-399" || run.Endpoint != shops[2].address || run.Asked != 1 || run.Failed != 1 ||
 		len(run.Steps) != 2 || run.Steps[0].Request != "" || !strings.HasPrefix(run.Steps[1].Request, "GET /cart\n") || !strings.HasPrefix(run.Steps[1].Response, "500 ") {
@@ -118,8 +128,8 @@ func TestMatrixFollowsVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.draws("login v0+\ncheckout v0+")
-	if _, has := s.scheduler.Skipped()[place("web", "v9")]; has || len(s.history.Cells("")) != 2 {
-		t.Errorf("%+v", s.history.Cells(""))
+	if _, has := s.scheduler.Skipped()[place("web", "v9")]; has || len(s.history.Cells("", 99)) != 2 {
+		t.Errorf("%+v", s.history.Cells("", 99))
 	}
 }
 
@@ -129,7 +139,7 @@ func TestMatrixFollowsTheFile(t *testing.T) {
 	services, _ := shops(t, "probe: {every: 1h}, ", "cart")
 	s := run(t, services, shopJourneys)
 	s.draws("login v0+\ncheckout v0x@cart")
-	began := s.history.Cells("web")[1].Runs[0].Began
+	began := s.history.Cells("web", 99)[1].Runs[0].Began
 
 	rewrite(t, s.path, plainListener, services, strings.Replace(shopJourneys, "path: /cart", "path: /nothing", 1))
 	s.reload()
@@ -140,7 +150,7 @@ func TestMatrixFollowsTheFile(t *testing.T) {
 	if h, _ := s.admin.Cell(t.Context(), "web", "v0", "checkout"); strings.Contains(fmt.Sprint(h.Runs), "status 500") {
 		t.Errorf("%+v", h.Runs)
 	}
-	if runs := s.history.Cells("web")[1].Runs; !runs[len(runs)-1].Began.Equal(began) {
+	if runs := s.history.Cells("web", 99)[1].Runs; !runs[len(runs)-1].Began.Equal(began) {
 		t.Error("the runs of a journey that stays the same are forgotten")
 	}
 
@@ -150,8 +160,8 @@ func TestMatrixFollowsTheFile(t *testing.T) {
 	rewrite(t, s.path, plainListener, strings.Replace(services, "journeys: [login, checkout], probe: {every: 1h}, ", "", 1))
 	s.reload()
 	s.draws("")
-	if len(s.history.Cells("")) != 0 || len(s.scheduler.Skipped()) != 0 {
-		t.Errorf("%+v", s.history.Cells(""))
+	if len(s.history.Cells("", 99)) != 0 || len(s.scheduler.Skipped()) != 0 {
+		t.Errorf("%+v", s.history.Cells("", 99))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"sluice/admin/api"
 	"sluice/state"
+	"sluice/stats"
 	"sluice/synthetic/matrix"
 )
 
@@ -15,7 +16,7 @@ type matrixView struct{ s *Server }
 // Matrix implements admin.Matrix.
 func (m matrixView) Matrix(service string) []api.ServiceMatrix {
 	st := m.s.keeper.State()
-	cells, skipped := m.s.history.Cells(service), m.s.scheduler.Skipped()
+	cells, skipped := m.s.history.Cells(service, matrix.DefaultLimits().Runs), m.s.scheduler.Skipped()
 	m.s.mu.Lock()
 	names := map[string][]string{} // of the services' own journeys
 	for name, of := range m.s.suites {
@@ -76,7 +77,7 @@ func cellOf(version, journey string, c *matrix.Cell) api.MatrixCell {
 	newest := runOf(&c.Runs[0])
 	newest.Steps = nil
 	cell.State, cell.Newest = stateOf(&c.Runs[0]), &newest
-	for i := range c.Runs[:min(len(c.Runs), matrix.DefaultLimits().Runs)] {
+	for i := range c.Runs {
 		cell.Recent = append(cell.Recent, c.Runs[i].Passed())
 	}
 	return cell
@@ -104,6 +105,21 @@ func (m matrixView) Cell(service, version, journey string) (api.CellHistory, boo
 		out.Runs = append(out.Runs, runOf(&c.Runs[i]))
 	}
 	return out, true
+}
+
+// probes tells the metrics how journeys do.
+func (s *Server) probes() (all []stats.Probe, skipped []stats.SkippedProbes) {
+	for _, c := range s.history.Cells("", 1) {
+		newest := &c.Runs[0]
+		all = append(all, stats.Probe{
+			Service: c.Service, Version: c.Version, Journey: c.Journey,
+			Success: newest.Passed(), Began: newest.Began, Took: newest.Took, Passed: c.Passed, Failed: c.Failed,
+		})
+	}
+	for place, n := range s.scheduler.Skipped() {
+		skipped = append(skipped, stats.SkippedProbes{Service: place.Service, Version: place.Version, Count: n})
+	}
+	return all, skipped
 }
 
 // runOf translates a run.

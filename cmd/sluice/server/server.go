@@ -152,7 +152,7 @@ func (s *Server) open(ctx context.Context, opt Options) error {
 	if s.keeper, err = state.NewKeeper(ctx, s.store, state.KeeperOptions{Log: s.log, Now: s.now, Facts: s.facts}); err != nil {
 		return err
 	}
-	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe, Certificates: s.expiries, Rollouts: s.rolloutsUnderWay, Compared: s.comparedNow})
+	s.stats = stats.New(stats.Options{Reasons: routing.ReasonNames(), Describe: s.describe, Certificates: s.expiries, Rollouts: s.rolloutsUnderWay, Probes: s.probes, Compared: s.comparedNow})
 	s.newDriver()
 	s.newMatrix()
 	s.certs = certs.NewKeeper(certs.Options{Log: s.log, Failed: s.stats.CertificateReloadFailed})
