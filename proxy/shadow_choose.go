@@ -106,18 +106,19 @@ func (x *exchange) shadowsRequestBody() bool {
 // sendShadow has the copies sent, the customer's exchange being over.
 func (x *exchange) sendShadow() {
 	sh := x.shadowed
-	x.shadowed = nil
+	why := sh.why
 	switch {
 	case sh.givenUp:
-		sh.drop(sh.why)
 	case !sh.baseline.kept || x.cutOff():
-		sh.drop(stats.ShadowBaseline)
+		why = stats.ShadowBaseline
 	default:
-		if why := x.keepRequest(sh); why != 0 {
-			sh.drop(why)
-			return
-		}
-		sh.baseline.Took = x.times.head - x.times.begun
-		x.srv.shadows.start(sh)
+		why = x.keepRequest(sh)
 	}
+	x.shadowed = nil
+	if why != 0 {
+		sh.drop(why)
+		return
+	}
+	sh.baseline.Took = x.times.head - x.times.begun
+	x.srv.shadows.start(sh)
 }
