@@ -30,6 +30,7 @@ func (x *exchange) beginTrial() {
 func (x *exchange) trialRequest() trial.Request {
 	r := trial.Request{
 		Session: x.dec.Session, Epoch: x.dec.Epoch, Begins: x.dec.Pin == routing.PinMake && !x.dec.Followed,
+		Joins: x.dec.Pin == routing.PinMake && x.dec.Joins,
 		Start: x.in.Now, Connection: x.peer.shard,
 	}
 	if r.Session != 0 {
@@ -37,7 +38,10 @@ func (x *exchange) trialRequest() trial.Request {
 	}
 	r.Epoch = x.dec.Service.Epoch
 	if x.dec.FailedSession != 0 {
-		r.Session, r.Begins = x.dec.FailedSession, true
+		r.Session, r.Begins, r.Joins = x.dec.FailedSession, !x.dec.Followed, x.dec.Joins
+		if x.dec.Followed && !x.dec.Joins {
+			r.Epoch = 0 // a session from before the cohort, as its pin would have said
+		}
 		return r
 	}
 	if x.in.Client.IsValid() {

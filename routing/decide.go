@@ -64,7 +64,6 @@ func (d *Decision) failover(req *Request, t *trace) {
 	if d.Pin == PinMake {
 		d.FailedSession = d.Session
 		d.Pin, d.Session, d.Epoch, d.Key, d.MovedFrom, d.Voided = NoPin, 0, 0, PinKey{}, nil, nil
-		d.Followed = false
 	}
 	if t != nil {
 		t.failover(d)

@@ -32,6 +32,9 @@ type Decision struct {
 	// Followed says that a release set has given the session its version, since it is
 	// on a side in another service. It was not drawn to it here.
 	Followed bool
+	// Joins says of such a session that its draw there counts in the set's rollout as
+	// it stands: it is of those by which the versions are compared.
+	Joins bool
 
 	// Overrides are the verified overrides as they go on upstream: the text of
 	// an RFC 9651 dictionary, "" if none.

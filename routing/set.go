@@ -169,7 +169,8 @@ func (s *Snapshot) pinOrSplitSet(req *Request, ses *session, d *Decision) (l lea
 	case l.side != noSide && there.Mode(req.Now) != Dark:
 		d.Reason, d.Followed = Split, true
 		d.pin(req, ses, there)
-		if since := set.members[set.self].since; (l.old || holds) && d.Pin == PinMake && since > there.LeastEpoch {
+		d.Joins = d.Pin == PinMake && !l.old && !holds
+		if since := set.members[set.self].since; d.Pin == PinMake && !d.Joins && since > there.LeastEpoch {
 			// The session was not drawn to its side in this rollout, or was on both:
 			// its pin is one of before, by which nobody compares.
 			d.Epoch = min(d.Epoch, since-1)

@@ -271,29 +271,31 @@ func TestASetsShareIsThatOfItsSessions(t *testing.T) {
 }
 
 // Pins made because of another service's are of before the rollout where that one
-// is, and else are counted from the epoch in force; neither is a draw.
+// is, and else are counted from the epoch in force, of sessions that join; neither
+// is a draw.
 func TestWhoFollowsIsNotDrawn(t *testing.T) {
 	s := build(t, shopSet(3, 5000, PinCookie, make([]*PinTable, 3), ""))
 	for cookie, want := range map[string]struct {
 		version string
 		epoch   uint64
+		joins   bool
 	}{
-		"sluice_web=19.0000000000000001.v1": {"v1", 0}, // web counts from 21, api from 1
-		"sluice_web=22.0000000000000001.v1": {"v1", 3},
-		"sluice_web=22.0000000000000001.v2": {"v2", 3},
+		"sluice_web=19.0000000000000001.v1": {"v1", 0, false}, // web counts from 21, api from 1
+		"sluice_web=22.0000000000000001.v1": {"v1", 3, true},
+		"sluice_web=22.0000000000000001.v2": {"v2", 3, true},
 	} {
 		req := ask("Cookie: " + cookie)
 		req.Path = "/api"
 		d := s.Decide(req)
-		if d.Version.Name != want.version || d.Epoch != want.epoch || !d.Followed || d.Pin != PinMake {
-			t.Errorf("%s: %s in epoch %d, followed %v, pin %v; want %+v", cookie, d.Version.Name, d.Epoch, d.Followed, d.Pin, want)
+		if d.Version.Name != want.version || d.Epoch != want.epoch || !d.Followed || d.Joins != want.joins || d.Pin != PinMake {
+			t.Errorf("%s: %s in epoch %d, followed %v, joins %v, pin %v; want %+v", cookie, d.Version.Name, d.Epoch, d.Followed, d.Joins, d.Pin, want)
 		}
 	}
 	// Drawn to both sides at once, before either pin was seen: the first leads.
 	req := ask("Cookie: sluice_web=22.0000000000000001.v2; sluice_api=2.0000000000000002.v1")
 	req.Path = "/web"
 	d := s.Decide(req)
-	if d.Version.Name != "v1" || d.MovedFrom == nil || d.Epoch != 20 || !d.Followed {
+	if d.Version.Name != "v1" || d.MovedFrom == nil || d.Epoch != 20 || !d.Followed || d.Joins {
 		t.Errorf("on both sides: %+v", d.verdict())
 	}
 	why := s.Explain(req)

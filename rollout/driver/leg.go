@@ -50,7 +50,11 @@ func (l *leg) take(inc trial.Increments, now time.Time) {
 		events[m] += e.E
 	}
 	for _, c := range inc.Sessions {
-		l.judge.Sessions(c.Epoch, int(c.Candidate), int(c.All), c.W)
+		if c.Joined {
+			l.judge.Joined(c.Epoch, int(c.Candidate), c.W)
+		} else {
+			l.judge.Sessions(c.Epoch, int(c.Candidate), int(c.All), c.W)
+		}
 	}
 	for _, h := range inc.Latencies {
 		l.judge.Latencies(h.Candidate, h.All, h.Reference, h.Share)

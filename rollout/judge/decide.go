@@ -281,7 +281,7 @@ func (st *State) worstSplit() (worst epoch, factor float64) {
 // or ever if epochs are not counted.
 func (st *State) noTraffic() bool {
 	if n := len(st.epochs); n > 0 {
-		return st.epochs[n-1].Candidate == 0
+		return st.epochs[n-1].Candidate+st.epochs[n-1].Joined == 0
 	}
 	return st.n == 0
 }

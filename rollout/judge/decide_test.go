@@ -31,6 +31,9 @@ func TestDecisions(t *testing.T) {
 	}{
 		{"nothing yet", onlyErrors(), func(*State) {}, now, Hold, ReasonNoTraffic, nil, "no session"},
 		{"no session in this epoch", onlyErrors(), func(st *State) { traffic(st); st.Sessions(2, 0, 10, 0.25) }, now, Hold, ReasonNoTraffic, nil, "no session"},
+		{"who joined is traffic, and says nothing of the split", onlyErrors(),
+			func(st *State) { st.Sessions(2, 0, 10, 0.25); st.Joined(2, 900, 0.25); st.Candidate(0, 900) },
+			now, Hold, ReasonUndecided, []Metric{Errors}, "no bad sessions in either version"},
 		{"five bad sessions of five the candidate's", onlyErrors(), func(st *State) { traffic(st); st.Events(Errors, 5, 5, 0.05) },
 			now, RollBack, ReasonHarm, []Metric{Errors}, "errors, 5 of 5 bad sessions the candidate's at 5% of the exposure"},
 		{"two can't roll back", onlyErrors(), func(st *State) { traffic(st); st.Events(Errors, 2, 2, 0.001) },

@@ -109,7 +109,8 @@ func (st *State) checkTotals() error {
 		return fmt.Errorf("the evidence has %d epochs; at most %d are kept", len(st.epochs), maxEpochs)
 	}
 	for i, e := range st.epochs {
-		if i > 0 && e.Epoch <= st.epochs[i-1].Epoch || e.Candidate < 0 || e.All < e.Candidate || e.All > maxTotal || !(e.Weight >= 0 && e.Weight <= 1) {
+		if i > 0 && e.Epoch <= st.epochs[i-1].Epoch || e.Candidate < 0 || e.All < e.Candidate || e.All > maxTotal ||
+			e.Joined < 0 || e.Joined > maxTotal || !(e.Weight >= 0 && e.Weight <= 1) {
 			return fmt.Errorf("the evidence's epoch %d can't be: %d of %d sessions at %v", e.Epoch, e.Candidate, e.All, e.Weight)
 		}
 	}

@@ -16,6 +16,7 @@ func bigDocument(t testing.TB) string {
 	st.Latencies([]float64{1, 0}, []float64{2, 3}, []float64{5, 5}, 0.05)
 	st.Candidate(2, 40)
 	st.Sessions(7, 40, 1000, 0.05)
+	st.Joined(7, 3, 0.05)
 	text, err := json.Marshal(st)
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +32,7 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 		{`"minute":1`, `"minute":121`, "minute is 121"},
 		{`"bad":2`, `"bad":41`, "41 bad sessions of 40"},
 		{`"epoch":7,"candidate":40`, `"epoch":7,"candidate":1001`, "epoch 7 can't be"},
+		{`"joined":3`, `"joined":-1`, "epoch 7 can't be"},
 		{`"errors":{"candidate":2`, `"errors":{"candidate":6`, "evidence on errors"},
 		{`"p95":{`, `"p96":{`, `"p96" is no metric`},
 		{`"base":[`, `"base":[1e300,`, "evidence on errors"},

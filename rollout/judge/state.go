@@ -36,6 +36,9 @@ type epoch struct {
 	Candidate int64   `json:"candidate"`
 	All       int64   `json:"all"`
 	Weight    float64 `json:"weight"` // the candidate's, as a share
+	// Joined is how many of the candidate's came from another service of its release
+	// set, and were drawn there. They are in neither of the counts.
+	Joined int64 `json:"joined,omitempty"`
 }
 
 // New returns a state without evidence. In place of a part of cfg that Validate
@@ -117,7 +120,18 @@ func (st *State) Sessions(at uint64, candidate, all int, w float64) {
 	if candidate < 0 || all < candidate || all > maxCount || !(w >= 0 && w <= 1) {
 		return
 	}
-	st.addEpoch(epoch{at, int64(candidate), int64(all), w})
+	st.addEpoch(epoch{Epoch: at, Candidate: int64(candidate), All: int64(all), Weight: w})
+}
+
+// Joined adds sessions of the candidate in an epoch in which its weight was w, that
+// were drawn to it in another service of its release set. They are traffic, and no
+// evidence on the split: how many come on from one service to another is the
+// versions' doing.
+func (st *State) Joined(at uint64, candidate int, w float64) {
+	if candidate < 0 || candidate > maxCount || !(w >= 0 && w <= 1) {
+		return
+	}
+	st.addEpoch(epoch{Epoch: at, Weight: w, Joined: int64(candidate)})
 }
 
 func (st *State) addEpoch(add epoch) {
@@ -128,6 +142,7 @@ func (st *State) addEpoch(add epoch) {
 	if i < len(st.epochs) && st.epochs[i].Epoch == add.Epoch {
 		st.epochs[i].Candidate += add.Candidate
 		st.epochs[i].All += add.All
+		st.epochs[i].Joined += add.Joined
 		return
 	}
 	st.epochs = append(st.epochs, epoch{})

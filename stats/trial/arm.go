@@ -63,8 +63,13 @@ type Request struct {
 	Client uint64
 	// Epoch is that in which the pin was made; the service's where there is none.
 	Epoch uint64
-	// Begins says that the request makes its session's pin.
+	// Begins says that the request makes its session's pin, to a version to which
+	// the session was drawn by weight.
 	Begins bool
+	// Joins says that it makes the pin of a session that was drawn to its side of a
+	// release set in another service. How many come on from there is the versions'
+	// doing, so these are compared by the share that they are seen to have.
+	Joins bool
 	// Start is in Unix ns.
 	Start int64
 	// Connection is a number of the client's connection.
@@ -84,8 +89,8 @@ type Ticket struct {
 	arm        *Arm
 	unit       uint64
 	start      int64
-	connect    int64   // ns that it took to connect to the version's endpoint
-	window     *window // of the session that the request begins; nil: it begins none
+	connect    int64  // ns that it took to connect to the version's endpoint
+	began      *begun // where the session counts that the request begins; nil: it begins none
 	connection uint32
 	slot       uint32
 	cohort     bool
@@ -104,8 +109,8 @@ func (a *Arm) Begin(r *Request) Ticket {
 	}
 	t.cohort, t.unit = true, r.unit()
 	left := a.trial.units.get(t.unit)
-	if r.Begins || r.Session == 0 && a.trial.meets(t.unit, left) {
-		t.window = a.assign(r.Epoch)
+	if r.Begins || r.Joins || r.Session == 0 && a.trial.meets(t.unit, left) {
+		t.began = a.assign(r)
 	}
 	a.trial.exposure.Load().add(r.Connection, a.index, left, r.Start)
 	if t.slot = a.flight.claim(r.Connection, t.unit, r.Start-a.trial.born); t.slot == 0 {
@@ -114,16 +119,20 @@ func (a *Arm) Begin(r *Request) Ticket {
 	return t
 }
 
-// assign counts a session that was assigned in an epoch, and returns where; nil: it
-// is none of the latest.
-func (a *Arm) assign(epoch uint64) *window {
-	w := a.trial.windowOf(epoch)
+// assign counts a session that begins with a request, and returns where; nil: its
+// epoch is none of the latest.
+func (a *Arm) assign(r *Request) *begun {
+	w := a.trial.windowOf(r.Epoch)
 	if w == nil {
 		a.trial.lost.Add(1)
 		return nil
 	}
-	w.sessions[a.index].Add(1)
-	return w
+	b := &w.drawn
+	if r.Joins {
+		b = &w.joined
+	}
+	b.sessions[a.index].Add(1)
+	return b
 }
 
 // meets reports whether a unit that no pin tells is met for the first time.
@@ -169,8 +178,8 @@ func (t *Ticket) End(o *stats.Outcome, marked bool) {
 		found = a.flight.release(t.slot)
 	}
 	shard.requests.Add(1)
-	if t.window != nil {
-		t.window.first[a.index][bucket].Add(1)
+	if t.began != nil {
+		t.began.first[a.index][bucket].Add(1)
 	}
 	slow := a.trial.slow.Load().by(bucket)
 	if a.trial.rules.broken(o, marked) {
@@ -199,8 +208,8 @@ func (a *Arm) Fail(r *Request) {
 	}
 	unit := r.unit()
 	left := a.trial.units.get(unit)
-	if (r.Begins || r.Session == 0) && a.trial.meets(unit, left) {
-		a.assign(r.Epoch)
+	if (r.Begins || r.Joins || r.Session == 0) && a.trial.meets(unit, left) {
+		a.assign(r)
 	}
 	a.shard(r.Connection).requests.Add(1)
 	a.bad(flagOf(Errors), unit, 0, r.Start, r.Connection)

@@ -41,18 +41,21 @@ type Counts struct {
 
 // Latencies are of the requests that began sessions, by the buckets of
 // stats.Histogram: the candidate's, those of both, and those that the baseline had
-// before. Share was the candidate's when the sessions were assigned.
+// before. Share was the candidate's when the sessions were assigned; of those that
+// joined, it is the part that was seen of them before.
 type Latencies struct {
 	Share                     float64
 	Candidate, All, Reference []float64
 }
 
 // SessionCount is the sessions that an epoch assigned while the candidate's share
-// was W.
+// was W. Those that Joined were assigned in other services: of them W doesn't say
+// how many should be the candidate's.
 type SessionCount struct {
 	Epoch          uint64
 	Candidate, All int64
 	W              float64
+	Joined         bool
 }
 
 const (
@@ -150,34 +153,50 @@ func (t *Trial) drainWindows(in *Increments) {
 }
 
 func (t *Trial) drainWindow(w *window, in *Increments) {
-	c, b := int64(w.sessions[candidate].Swap(0)), int64(w.sessions[baseline].Swap(0))
+	t.drainBegun(w, &w.drawn, w.share, in)
+	joined := t.drainBegun(w, &w.joined, w.joinedShare(), in)
+	w.seen[candidate] += joined[candidate]
+	w.seen[baseline] += joined[baseline]
+}
+
+// joinedShare is the candidate's part of the sessions that have joined, by those that
+// were drained, the weights counting for some.
+func (w *window) joinedShare() float64 {
+	return (w.seen[candidate] + prior*w.share) / (w.seen[candidate] + w.seen[baseline] + prior)
+}
+
+// drainBegun takes what was counted of sessions of a window, and returns how many
+// latencies these were, by arm.
+func (t *Trial) drainBegun(w *window, of *begun, share float64, in *Increments) (latencies [2]float64) {
+	c, b := int64(of.sessions[candidate].Swap(0)), int64(of.sessions[baseline].Swap(0))
 	if c+b > 0 {
 		in.Candidate.Sessions += c
 		in.Baseline.Sessions += b
-		in.Sessions = append(in.Sessions, SessionCount{Epoch: w.epoch, Candidate: c, All: c + b, W: w.share})
+		in.Sessions = append(in.Sessions, SessionCount{Epoch: w.epoch, Candidate: c, All: c + b, W: w.share, Joined: of == &w.joined})
 	}
-	l := Latencies{Share: w.share, Candidate: make([]float64, stats.Buckets), All: make([]float64, stats.Buckets)}
-	any := false
+	l := Latencies{Share: share, Candidate: make([]float64, stats.Buckets), All: make([]float64, stats.Buckets)}
 	for bucket := range stats.Buckets {
-		c, b := takeFirst(w, candidate, bucket), takeFirst(w, baseline, bucket)
+		c, b := of.takeFirst(candidate, bucket), of.takeFirst(baseline, bucket)
 		l.Candidate[bucket], l.All[bucket] = c, c+b
-		any = any || c+b > 0
+		latencies[candidate] += c
+		latencies[baseline] += b
 	}
-	if !any || t.reference.now == nil {
-		return // without a reference there is nothing to bet by
+	if latencies[candidate]+latencies[baseline] == 0 || t.reference.now == nil {
+		return latencies // without a reference there is nothing to bet by
 	}
 	l.Reference = make([]float64, stats.Buckets)
 	for bucket, n := range t.reference.now.Counts {
 		l.Reference[bucket] = float64(n)
 	}
 	in.Latencies = append(in.Latencies, l)
+	return latencies
 }
 
-func takeFirst(w *window, arm, bucket int) float64 {
-	if w.first[arm][bucket].Load() == 0 {
+func (b *begun) takeFirst(arm, bucket int) float64 {
+	if b.first[arm][bucket].Load() == 0 {
 		return 0
 	}
-	return float64(w.first[arm][bucket].Swap(0))
+	return float64(b.first[arm][bucket].Swap(0))
 }
 
 // refresh renews the reference at each minute's mark, after what was counted was

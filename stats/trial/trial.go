@@ -162,11 +162,19 @@ func (t *Trial) rouse() {
 
 // window is what is counted of the sessions that one epoch assigned.
 type window struct {
-	epoch    uint64
-	share    float64
-	first    [2][stats.Buckets]atomic.Uint32 // by arm: the latencies of requests that began sessions
+	epoch  uint64
+	share  float64
+	drawn  begun
+	joined begun // that came from another service of a release set
+	// seen is how many latencies of joined were drained, by arm.
+	seen   [2]float64
+	before atomic.Pointer[window]
+}
+
+// begun counts sessions that begin, by arm.
+type begun struct {
+	first    [2][stats.Buckets]atomic.Uint32 // the latencies of requests that began sessions
 	sessions [2]atomic.Uint64
-	before   atomic.Pointer[window]
 }
 
 // maxWindows bounds how many epochs are counted at once: requests of one before

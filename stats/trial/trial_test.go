@@ -67,3 +67,46 @@ func TestASessionsEventIsItsFirstBadRequest(t *testing.T) {
 		t.Errorf("a second time: %+v", again)
 	}
 }
+
+// Sessions that join from another service count by the share that they are seen to
+// have, before the batch, and apart from those that were drawn here.
+func TestSessionsThatJoin(t *testing.T) {
+	var history stats.Histogram
+	history.Counts[stats.BucketOf(1e6)] = 1000
+	tr, c := newTrial(0.5, func(cfg *Config) { cfg.History = &history })
+	candidate, baseline := tr.Arms()
+	session := uint64(0)
+	begin := func(a *Arm, n int, joins bool) {
+		for range n {
+			session++
+			ticket := a.Begin(&Request{Session: session, Epoch: 5, Begins: !joins, Joins: joins, Start: c.now})
+			ticket.End(ok(c.now), false)
+		}
+	}
+	begin(candidate, 3, false)
+	begin(candidate, 10, true)
+	begin(baseline, 40, true)
+	in := tr.Drain(c.time())
+	if want := (SessionCount{Epoch: 5, Candidate: 3, All: 3, W: 0.5}); len(in.Sessions) != 2 || in.Sessions[0] != want {
+		t.Errorf("drawn: %+v, want %+v", in.Sessions, want)
+	}
+	if want := (SessionCount{Epoch: 5, Candidate: 10, All: 50, W: 0.5, Joined: true}); in.Sessions[1] != want {
+		t.Errorf("joined: %+v, want %+v", in.Sessions[1], want)
+	}
+	if in.Candidate.Sessions != 13 || in.Baseline.Sessions != 40 || len(in.Latencies) != 2 || in.Latencies[0].Share != 0.5 || in.Latencies[1].Share != 0.5 {
+		t.Errorf("%+v, %+v, %d batches", in.Candidate, in.Baseline, len(in.Latencies))
+	}
+	begin(candidate, 1, true)
+	in = tr.Drain(c.time())
+	if want := (10 + 25.0) / (50 + 50); len(in.Latencies) != 1 || in.Latencies[0].Share != want {
+		t.Errorf("then at a share of %v, want %v", in.Latencies[0].Share, want)
+	}
+	// One that gets no answer has joined too, once, though its pin isn't made.
+	for range 2 {
+		candidate.Fail(&Request{Session: 1000, Epoch: 5, Joins: true, Start: c.now})
+	}
+	in = tr.Drain(c.time())
+	if want := (SessionCount{Epoch: 5, Candidate: 1, All: 1, W: 0.5, Joined: true}); len(in.Sessions) != 1 || in.Sessions[0] != want || in.Candidate.BadSessions != 1 {
+		t.Errorf("%+v, %+v", in.Sessions, in.Candidate)
+	}
+}

@@ -64,6 +64,25 @@ func TestAReleaseSetMovesBySession(t *testing.T) {
 	}
 }
 
+// Sessions that come to one service of a set from another, as pages and what they
+// ask for do, count in the trials of both.
+func TestSessionsOfASetCountInAllOfItsServices(t *testing.T) {
+	s := shop(t)
+	r := s.rollout(5000, map[string]string{"web": "v2", "api": "v8"})
+	const sessions = 60
+	for range sessions {
+		v := stranger(t).browser()
+		for _, path := range []string{"/", "/api", "/api"} {
+			v.get(s.url("", path))
+		}
+	}
+	web, webBaseline := awaitTrial(t, s.trialOf(r.ID, "web"), sessions)
+	api, apiBaseline := awaitTrial(t, s.trialOf(r.ID, "api"), 2*sessions)
+	if web.Sessions == 0 || web.Sessions+webBaseline.Sessions != sessions || api.Sessions != web.Sessions || apiBaseline.Sessions != webBaseline.Sessions {
+		t.Errorf("web counts %d and %d sessions, api %d and %d", web.Sessions, webBaseline.Sessions, api.Sessions, apiBaseline.Sessions)
+	}
+}
+
 // A set ends for a service that another rollout shifts.
 func TestASetEndsWithTheNextRollout(t *testing.T) {
 	s := shop(t)
