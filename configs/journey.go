@@ -12,8 +12,11 @@ import (
 // a variable, a secret, or a value that an earlier step has captured.
 type Journey struct {
 	// Host is the Host of its requests; "": the first exact host that leads to the
-	// service, else the endpoint's.
+	// service. Where every host does: that of the health checks, or localhost.
 	Host string `yaml:"host"`
+	// Direct sends the requests to each healthy endpoint of the version, and not
+	// through the routing, as customers' are. Default false.
+	Direct bool `yaml:"direct"`
 	// Timeout bounds a run of all steps: 100ms to 10m, default 30s.
 	Timeout   time.Duration     `yaml:"timeout"`
 	Variables map[string]string `yaml:"variables"` // values by name

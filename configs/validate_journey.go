@@ -35,6 +35,7 @@ func (f *File) validateJourneys(c *checker) {
 	for _, name := range sorted(f.Services) {
 		c.journeys(join("services", name)+".journeys", f.Services[name].Journeys)
 		c.grpcNeedsHTTP2(join("services", name)+".journeys", f.Services[name])
+		c.journeysArrive(join("services", name)+".journeys", name)
 	}
 	for _, name := range sorted(f.Policies) {
 		for i, s := range f.Policies[name].Stages {
@@ -55,6 +56,21 @@ func (c *checker) journeys(path string, names []string) {
 			c.name(at, "journey", name)
 		case !slices.Contains(known, name):
 			c.fail(at, wantJourney(name, known), "there is no journey %s", quote(name))
+		}
+	}
+}
+
+// journeysArrive refuses journeys of a service that no host is known for, by which
+// their requests would come to it.
+func (c *checker) journeysArrive(path, service string) {
+	for _, r := range c.f.Routes {
+		if r.Service == service && (len(r.Hosts) == 0 || slices.ContainsFunc(r.Hosts, func(h string) bool { return !strings.HasPrefix(h, "*") })) {
+			return
+		}
+	}
+	for i, name := range c.f.Services[service].Journeys {
+		if j := c.f.Journeys[name]; j != nil && j.Host == "" && !j.Direct {
+			c.fail(index(path, i), "give the journey a host, or direct: true", "%s has no host, and no route to the service has one without a wildcard", quote(name))
 		}
 	}
 }

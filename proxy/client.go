@@ -53,6 +53,11 @@ func (c *conn1) start() {
 		c.serveCleartext()
 		return
 	}
+	c.startTLS(t)
+}
+
+// startTLS completes the handshake, which agrees on the protocol, and serves.
+func (c *conn1) startTLS(t *tls.Conn) {
 	if !c.handshake(t) {
 		c.end()
 		return

@@ -15,7 +15,9 @@ func (c *conn1) handshake(t *tls.Conn) bool {
 	l := c.peer.listener
 	c.sock.SetTimeout(l.HeadTimeout)
 	if err := t.Handshake(); err != nil {
-		c.srv.stats.HandshakeFailed(l.Name)
+		if !c.peer.synthetic {
+			c.srv.stats.HandshakeFailed(l.Name)
+		}
 		c.srv.log.Debug("TLS handshake failed", zap.String("listener", l.Name), zap.Error(err), zap.Stringer("client", c.peer.addr))
 		return false
 	}

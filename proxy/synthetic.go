@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -34,18 +35,46 @@ const syntheticField = "sluice-synthetic"
 // A Sluice-Override on it is believed. Answers tell who gave them, as far as that
 // is known: Sluice-Service, Sluice-Version, Sluice-Endpoint and Sluice-Reason.
 func (s *Server) DialSynthetic(ctx context.Context, name string) (net.Conn, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	l, err := s.listenerFor(name)
 	if err != nil {
+		return nil, err
+	}
+	return s.dialSelf(ctx, l, nil)
+}
+
+// ErrNoTLS is returned by DialSyntheticTLS where no listener speaks TLS.
+var ErrNoTLS = errors.New("proxy: no listener speaks TLS")
+
+// DialSyntheticTLS is DialSynthetic but that the server awaits a TLS handshake, as
+// on the listener's own connections.
+func (s *Server) DialSyntheticTLS(ctx context.Context, name string) (net.Conn, error) {
+	l, err := s.listenerFor(name)
+	if err != nil {
+		return nil, err
+	}
+	config := l.config.Load().TLS
+	if config == nil {
+		return nil, ErrNoTLS
+	}
+	return s.dialSelf(ctx, l, config)
+}
+
+// dialSelf makes a connection of the server to itself, over TLS where secure says
+// how.
+func (s *Server) dialSelf(ctx context.Context, l *listener, secure *tls.Config) (net.Conn, error) {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	near, far, err := socketPair()
 	if err != nil {
 		return nil, err
 	}
-	c := &conn1{srv: s, from: l, sock: sock.New(far), peer: syntheticPeer(l.config.Load(), s.turn.Add(1))}
+	c := &conn1{srv: s, from: l, peer: syntheticPeer(l.config.Load(), s.turn.Add(1))}
+	if secure != nil {
+		c.sock = sock.NewTLS(far, tls.Server, secure)
+	} else {
+		c.sock = sock.New(far)
+	}
 	if !l.enter(c) {
 		near.Close()
 		return nil, errStopped
@@ -127,9 +156,13 @@ func socketPair() (near, far net.Conn, err error) {
 	return nil, nil, err
 }
 
-// startSynthetic serves a connection of DialSynthetic.
+// startSynthetic serves a connection of dialSelf.
 func (c *conn1) startSynthetic() {
 	defer c.survive()
+	if t, isTLS := c.sock.NetConn().(*tls.Conn); isTLS {
+		c.startTLS(t)
+		return
+	}
 	if c.beginsWithPreface() {
 		c.serve2(true)
 		return

@@ -261,6 +261,11 @@ func TestSyntheticAndTheEnd(t *testing.T) {
 		t.Error(nc, err)
 	}
 	r := newRig(t, map[string]string{"v1": strings.TrimPrefix(s.URL, "http://")})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.srv.DialSynthetic(gone, ""); err != context.Canceled {
+		t.Error(err)
+	}
 	got := make(chan string)
 	go func() { got <- r.synthetic("", get("/")) }()
 	<-asked
@@ -282,11 +287,6 @@ func TestSyntheticAndTheEnd(t *testing.T) {
 		t.Errorf("answered %q", text)
 	}
 	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := r.srv.DialSynthetic(gone, ""); err != context.Canceled {
 		t.Error(err)
 	}
 }

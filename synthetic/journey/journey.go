@@ -26,6 +26,7 @@ type Spec struct {
 	Name    string
 	Host    string            // the Host of its requests; "": the target's
 	Timeout time.Duration     // of a run; above 0
+	Direct  bool              // for who runs it: endpoints are asked, and not the proxy before them
 	Values  map[string]string // by name
 	Secrets map[string]string // by name; masked wherever they would be shown
 	Steps   []Step
@@ -120,6 +121,9 @@ func New(spec Spec) (*Journey, error) {
 
 // Name returns the journey's name.
 func (j *Journey) Name() string { return j.spec.Name }
+
+// Direct reports whether endpoints are to be asked, and not the proxy before them.
+func (j *Journey) Direct() bool { return j.spec.Direct }
 
 func compile(s Step) (c step, err error) {
 	if s.GRPC != nil {

@@ -55,13 +55,14 @@ const kinds = `journeys:
   cart: {steps: [grpc: {service: shop.Cart}]}
   till: {steps: [grpc: {service: shop.Till}]}
   server: {steps: [grpc: {}]}
-  cert: {steps: [tls: {names: [web.test], issuer: "we*", min_version: 1.3, alpn: h2}]}
-  days: {steps: [tls: {days: 14}]}
-  name: {steps: [tls: {server_name: shop.test}]}
-  ca: {steps: [tls: {ca: other.pem}]}
+  cert: {direct: true, steps: [tls: {names: [web.test], issuer: "we*", min_version: 1.3, alpn: h2}]}
+  days: {direct: true, steps: [tls: {days: 14}]}
+  name: {direct: true, steps: [tls: {server_name: shop.test}]}
+  ca: {direct: true, steps: [tls: {ca: other.pem}]}
 `
 
-// Steps of each kind ask an endpoint on the way that the proxy's requests go.
+// Steps of each kind ask an endpoint on the way that the proxy's requests go,
+// handshakes directly.
 func TestKindsOfSteps(t *testing.T) {
 	dir := t.TempDir()
 	certificate(t, dir, "other")

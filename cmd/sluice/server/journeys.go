@@ -6,13 +6,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
 	"sluice/configs"
-	"sluice/proxy/upstream"
 	"sluice/state"
 	"sluice/synthetic/journey"
 	"sluice/synthetic/matrix"
@@ -23,8 +19,8 @@ import (
 const probeTimeout = 10 * time.Second
 
 // probe sends one round of a stage's synthetic requests to a version: the
-// journeys that the stage names, or else those of the service, one after another
-// to each healthy endpoint; or one request each, where there are none.
+// journeys that the stage names, or else those of the service, one after another;
+// or one request to each healthy endpoint, where there are none.
 func (s *Server) probe(ctx context.Context, service, version string, stage state.Stage) error {
 	s.mu.Lock()
 	file := s.file
@@ -46,39 +42,10 @@ func (s *Server) probe(ctx context.Context, service, version string, stage state
 	runs, err := s.runJourneys(ctx, service, version, journeys, matrix.Rollout)
 	for _, r := range runs {
 		if r.Err != nil {
-			return fmt.Errorf("endpoint %s: %w", r.endpoint, r.Err)
+			return r.failure()
 		}
 	}
 	return err
-}
-
-// trip is a run of a journey against an endpoint.
-type trip struct {
-	endpoint string
-	journey.Result
-}
-
-// travel runs journeys, one after another, against each healthy endpoint of a
-// version. Its error is upstream.ErrNoEndpoint.
-func travel(ctx context.Context, c *upstream.Cluster, journeys []*journey.Journey, log *zap.Logger) ([]trip, error) {
-	var mu sync.Mutex
-	var trips []trip
-	_, err := c.Ask(ctx, func(ctx context.Context, e upstream.Asked) error {
-		for _, j := range journeys {
-			res := j.Run(ctx, journey.Target{Host: e.Host, Send: e.Send, TLS: endpointTLS(e)})
-			if res.Err != nil {
-				last := res.Steps[len(res.Steps)-1]
-				log.Debug("a journey failed", zap.String("journey", j.Name()), zap.String("endpoint", e.Address), zap.Error(res.Err),
-					zap.String("request", last.Request), zap.String("response", last.Response))
-			}
-			mu.Lock()
-			trips = append(trips, trip{e.Address, res})
-			mu.Unlock()
-		}
-		return nil
-	})
-	slices.SortStableFunc(trips, func(a, b trip) int { return strings.Compare(a.endpoint, b.endpoint) })
-	return trips, err
 }
 
 // journeysOf compiles journeys of the file, those of a service where no names are
@@ -123,7 +90,7 @@ func hostOf(file *configs.File, service string) string {
 
 // journeyOf translates a journey of the file.
 func journeyOf(name string, j *configs.Journey) journey.Spec {
-	spec := journey.Spec{Name: name, Host: j.Host, Timeout: j.Timeout, Values: j.Variables, Secrets: map[string]string{}}
+	spec := journey.Spec{Name: name, Host: j.Host, Direct: j.Direct, Timeout: j.Timeout, Values: j.Variables, Secrets: map[string]string{}}
 	for name, secret := range j.Secrets {
 		spec.Secrets[name] = string(secret.Bytes())
 	}

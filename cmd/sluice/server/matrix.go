@@ -166,7 +166,7 @@ func (s *Server) runJourneys(ctx context.Context, service, version string, journ
 		return nil, fmt.Errorf("version %q of service %q is not served here", version, service)
 	}
 	at := s.now()
-	trips, err := travel(ctx, c, journeys, s.log.With(zap.String("service", service), zap.String("version", version)))
+	trips, err := s.travel(ctx, service, version, journeys)
 	if cut := ctx.Err(); errors.Is(cut, context.Canceled) || cut != nil && cause == matrix.Demand {
 		return trips, err // whoever asked did not wait: that says nothing of the version
 	}
