@@ -350,6 +350,33 @@ func TestKeepsWhatItMay(t *testing.T) {
 	}
 }
 
+// again is a connection on which the same is said again and again.
+type again struct {
+	said
+	text string
+}
+
+func (a *again) Read(p []byte) (int, error) { return copy(p, a.text), nil }
+
+func TestAskAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	u := mustURL("http://a")
+	c, a := asking(t, &Target{URL: u})
+	a.kept = nil
+	c.conn = &again{text: "HTTP/1.1 200 OK\r\nServer: nginx\r\nSet-Cookie: a=b\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"}
+	r := &Request{Method: "GET", Target: "/products/17?a=b", Host: "shop.example.com", UserAgent: "Mozilla/5.0 (X11; Linux x86_64)"}
+	c.used = c.now()
+	if n := testing.AllocsPerRun(200, func() {
+		if _, err := c.exchange(t.Context(), r, nil, a); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0 {
+		t.Errorf("a request allocates %v times", n)
+	}
+}
+
 func BenchmarkAsk(b *testing.B) {
 	target, _ := answering(b, func(int, int, string) string {
 		return "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Mon, 23 Nov 2026 09:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
@@ -363,4 +390,13 @@ func BenchmarkAsk(b *testing.B) {
 			b.Fatal(a.Err)
 		}
 	}
+}
+
+// mustURL is for URLs that are known to be valid.
+func mustURL(s string) *url.URL {
+	u, err := url.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return u
 }

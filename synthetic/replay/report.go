@@ -99,10 +99,13 @@ type Slot struct {
 // the logs.
 func (r *runner) report(why error) *Report {
 	t := r.tally
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	begun, forgotten := r.sessions.counts()
 	elapsed := r.cfg.Now().Sub(t.began)
 	rep := &Report{
 		Target: r.cfg.Target.Name, Began: t.began.UTC(), Seconds: elapsed.Seconds(),
-		Sent: t.target.took.count, Errors: t.errors, MaxLag: millis(t.lag), Sessions: r.sessions.begun, Forgotten: r.sessions.forgotten,
+		Sent: t.target.took.count, Errors: t.errors, MaxLag: millis(t.lag), Sessions: begun, Forgotten: forgotten,
 		Lines: t.lines, LeftOut: t.unwanted, NotSafe: t.forbidden, Malformed: t.bad, BadLines: t.badLines,
 		Answers: t.target.answers(), Failures: t.failures, Timeline: t.slots, SlotSecs: t.width.Seconds(),
 	}

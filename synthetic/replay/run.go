@@ -95,7 +95,7 @@ func Run(ctx context.Context, cfg Config, source *Source, parser *Parser) *Repor
 	for _, w := range workers {
 		working.Go(func() { w.work(ctx) })
 	}
-	err := r.read(ctx)
+	err := r.readUntil(ctx)
 	r.sessions.finish()
 	working.Wait()
 	quit()
@@ -146,6 +146,20 @@ func (r *runner) progress() Progress {
 	return p
 }
 
+// readUntil reads until the logs or ctx end: a pipe may bring nothing for ever,
+// and whoever interrupts a replay doesn't wait for its next line.
+func (r *runner) readUntil(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- r.read(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		r.source.Close()
+		return ctx.Err()
+	}
+}
+
 // read takes the lines one by one and gives their requests to their sessions
 // when they are due. It returns why it ended before the end of the logs.
 func (r *runner) read(ctx context.Context) error {
@@ -154,6 +168,8 @@ func (r *runner) read(ctx context.Context) error {
 	for ctx.Err() == nil {
 		line, where, number, err := r.source.Next()
 		switch {
+		case ctx.Err() != nil:
+			return nil
 		case err == io.EOF: // a wrapped one is of a log that was cut off
 			return nil
 		case errors.Is(err, errLongLine):

@@ -234,21 +234,27 @@ func TestStops(t *testing.T) {
 	}
 }
 
-// TestHostileAnswers: bodies without an end, and answers that don't come.
-func TestHostileAnswers(t *testing.T) {
-	target := serveFor(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/endless" {
-			for r.Context().Err() == nil {
-				_, _ = w.Write(make([]byte, 1<<16))
-			}
-		}
-		<-r.Context().Done()
-	})
-	log := line("::1", 0, "GET", "/endless", 200) + line("::2", 0, "GET", "/silent", 200)
-	rep := Run(t.Context(), Config{Target: target, Timeout: 100 * time.Millisecond, Tolerance: Tolerance{Any: true}}, logOf(t, log), newParser(t, Layout{}))
-	if rep.Answers.Lost["timed out"] != 2 || rep.Errors != 2 {
-		t.Errorf("%+v", rep.Answers)
+// TestInterruptedWhileNothingComes: a replay of a pipe ends when it is told to,
+// and not with the next line.
+func TestInterruptedWhileNothingComes(t *testing.T) {
+	r, w := io.Pipe()
+	defer func() { _ = w.Close() }()
+	s, err := Open([]string{"-"}, r)
+	if err != nil {
+		t.Fatal(err)
 	}
+	answered := make(chan struct{})
+	target := serveFor(t, func(http.ResponseWriter, *http.Request) { close(answered) })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan *Report)
+	go func() { done <- Run(ctx, Config{Target: target}, s, newParser(t, Layout{})) }()
+	_, _ = io.WriteString(w, line("::1", 0, "GET", "/", 200))
+	<-answered
+	cancel()
+	if rep := <-done; rep.Stopped != "interrupted" {
+		t.Errorf("%+v", rep)
+	}
+	s.Close()
 }
 
 func TestCompressedLogs(t *testing.T) {
@@ -259,6 +265,11 @@ func TestCompressedLogs(t *testing.T) {
 		for ending, compress := range map[string]func(io.Writer) io.WriteCloser{
 			"gz":  func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
 			"zst": func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z },
+			"pzst": func(w io.Writer) io.WriteCloser { // RFC 8878, section 3.1.2
+				_, _ = io.WriteString(w, "\x50\x2a\x4d\x18\x04\x00\x00\x00abcd")
+				z, _ := zstd.NewWriter(w)
+				return z
+			},
 			"log": func(w io.Writer) io.WriteCloser { return nopCloser{w} },
 		} {
 			name := filepath.Join(dir, fmt.Sprint(i, ".", ending))
@@ -291,7 +302,7 @@ func TestCompressedLogs(t *testing.T) {
 		}
 		got = append(got, string(line))
 	}
-	if want := "a b a b a b c c c e e e"; strings.Join(got, " ") != want || long != 3 {
+	if want := "a b a b a b a b c c c c e e e e"; strings.Join(got, " ") != want || long != 4 {
 		t.Errorf("%q and %d long lines, want %s", got, long, want)
 	}
 	if done, total := s.Progress(); done != total || total == 0 {

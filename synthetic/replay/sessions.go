@@ -38,6 +38,7 @@ type sessions struct {
 	bytes     int
 	begun     int64 // sessions
 	forgotten int64 // of them, those that were let go with cookies
+	over      bool  // ready is closed
 }
 
 func newSessions() *sessions {
@@ -48,7 +49,7 @@ func newSessions() *sessions {
 }
 
 // put waits for room and gives a request to its session. It returns false when
-// ctx ends first.
+// ctx ends first, and after finish.
 func (s *sessions) put(ctx context.Context, r *Request) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,6 +58,9 @@ func (s *sessions) put(ctx context.Context, r *Request) bool {
 			return false
 		}
 		s.room.Wait()
+	}
+	if s.over {
+		return false
 	}
 	s.pending++
 	s.bytes += r.held
@@ -125,7 +129,15 @@ func (s *sessions) finish() {
 	for s.pending > 0 {
 		s.room.Wait()
 	}
+	s.over = true
 	close(s.ready)
+}
+
+// counts returns how many sessions began, and how many were forgotten.
+func (s *sessions) counts() (begun, forgotten int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun, s.forgotten
 }
 
 // interrupt lets put see that its context has ended.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
@@ -32,6 +33,9 @@ type Source struct {
 	total int64
 	done  atomic.Int64
 
+	gone atomic.Bool // Close was called
+
+	mu    sync.Mutex // guards what is below; Next may hold it for as long as nothing comes
 	name  string
 	lines *bufio.Reader
 	close func()
@@ -70,18 +74,34 @@ func Open(names []string, stdin io.Reader) (*Source, error) {
 // that is not known. It may be called at any time.
 func (s *Source) Progress() (done, total int64) { return s.done.Load(), max(s.total, 0) }
 
-// Close ends the reading.
+// Close ends the reading. It may be called at any time: if Next waits for a line
+// meanwhile, as it may do for ever where a pipe is read, that one is the last.
 func (s *Source) Close() {
+	s.gone.Store(true)
+	if s.mu.TryLock() {
+		s.end()
+		s.mu.Unlock()
+	}
+}
+
+// end lets go of the log that is open.
+func (s *Source) end() {
 	if s.close != nil {
 		s.close()
 	}
-	s.names, s.lines, s.close = nil, nil, nil
+	s.lines, s.close = nil, nil
 }
 
 // Next returns a line, valid until the next call, and where it stands. A line
 // too long is skipped: its error is errLongLine. At the end: io.EOF.
 func (s *Source) Next() (line []byte, where string, number int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for {
+		if s.gone.Load() {
+			s.end()
+			return nil, s.name, s.line, io.EOF
+		}
 		if s.lines == nil {
 			if len(s.names) == 0 {
 				return nil, "", 0, io.EOF
@@ -100,8 +120,7 @@ func (s *Source) Next() (line []byte, where string, number int, err error) {
 		case err != nil && !errors.Is(err, io.EOF):
 			return nil, s.name, s.line, fmt.Errorf("%s can't be read on behind line %d: %w", s.name, s.line, err)
 		case err != nil:
-			s.close()
-			s.lines, s.close = nil, nil
+			s.end()
 			if len(line) == 0 {
 				continue
 			}
@@ -144,13 +163,13 @@ func (s *Source) open() error {
 }
 
 // decompress looks at the first bytes (RFC 1952, section 2.3.1; RFC 8878,
-// section 3.1.1).
+// sections 3.1.1 and 3.1.2: pzstd begins with a frame to skip).
 func (s *Source) decompress(r *bufio.Reader) (io.Reader, error) {
 	start, _ := r.Peek(4)
 	switch {
 	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
 		return gzip.NewReader(r)
-	case bytes.Equal(start, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+	case bytes.Equal(start, []byte{0x28, 0xb5, 0x2f, 0xfd}), len(start) == 4 && start[0]&0xf0 == 0x50 && bytes.Equal(start[1:], []byte{0x2a, 0x4d, 0x18}):
 		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, err

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"sluice/proxy/h1"
 )
 
 // The bounds of what is remembered.
@@ -136,7 +138,7 @@ func (t *tally) fail(r *Request, a *Answer, failed bool) {
 	}
 	f := Failure{Request: brief(r), Status: a.Status, Logged: r.Status}
 	if a.Err != nil {
-		f.Error = reasonOf(a.Err)
+		f.Error = explain(a.Err)
 	}
 	t.failures = append(t.failures, f)
 }
@@ -223,6 +225,16 @@ func brief(r *Request) string {
 		s = s[:120] + "…"
 	}
 	return s
+}
+
+// explain says why there is no answer: of one that can't be read, what was wrong
+// with it.
+func explain(err error) string {
+	var malformed *h1.Error
+	if errors.As(err, &malformed) {
+		return reasonOf(err) + ": " + malformed.Reason
+	}
+	return reasonOf(err)
 }
 
 // reasonOf names a failure in a word or two, of which there are few.
