@@ -55,26 +55,6 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// What this build can't do before a rollout goes on is fatal: the candidate would
-// get sessions without it.
-func TestPolicyUnsupported(t *testing.T) {
-	f := mustParse(t, leastFile+`policies:
-  ours: {stages: [{probe: {journeys: [checkout]}}, {shadow: {}}, {probe: {}}, {shift: {share: 1%}}]}
-journeys: {checkout: {steps: [{path: /}]}}
-`)
-	var got []string
-	for _, u := range f.Unsupported() {
-		if !u.Fatal {
-			t.Errorf("%v is not fatal", u)
-		}
-		got = append(got, u.Path)
-	}
-	want := []string{"policies.ours.stages[1].shadow"}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 // Shares and fractions are read as they are written.
 func TestPercentText(t *testing.T) {
 	for text, want := range map[string]Percent{"0%": 0, "5%": 500, "0.01%": 1, "12.5%": 1250, "99.99%": 9999, "100%": 10_000} {

@@ -35,23 +35,5 @@ func (f *File) Unsupported() []Feature {
 	if f.State.Backend == Etcd {
 		add(true, "state.backend", "the etcd backend")
 	}
-	for _, name := range sorted(f.Services) {
-		if s := f.Services[name].Shadow; s != nil && s.To != "" {
-			add(false, join("services", name)+".shadow.to", "a copy of requests")
-		}
-	}
-	for _, name := range sorted(f.Policies) {
-		f.Policies[name].unsupported(join("policies", name), add)
-	}
 	return list
-}
-
-// unsupported is fatal: a rollout would go on without what it should pass first.
-func (p *Policy) unsupported(path string, add func(fatal bool, path, format string, args ...any)) {
-	for i, s := range p.Stages {
-		at := index(path+".stages", i)
-		if s.Shadow != nil {
-			add(true, at+".shadow", "a shadow stage")
-		}
-	}
 }

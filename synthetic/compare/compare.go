@@ -65,7 +65,7 @@ func DefaultSecrets() []string {
 // Field is one header.
 type Field struct{ Name, Value string }
 
-// Response is one answer. It is only read, and not kept after Add.
+// Response is one answer. It is only read, and nothing of it is kept after Add.
 type Response struct {
 	Status int // 0: there was no answer (a reset, a timeout)
 	Header []Field

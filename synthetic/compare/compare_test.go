@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -470,5 +471,40 @@ func TestManyAddAtOnce(t *testing.T) {
 	all.Wait()
 	if r := c.Report(); r.Comparisons != 800 || r.Verdict.Decision != Fail {
 		t.Errorf("%d comparisons: %+v", r.Comparisons, r.Verdict)
+	}
+}
+
+// Nothing of a pair is kept: whoever keeps answers in memory that is used again
+// would see reports change.
+func TestNothingOfAPairIsKept(t *testing.T) {
+	c := New(Config{Exact: true, Headers: []string{"x-build"}})
+	var memory [][]byte
+	lent := func(text string) string {
+		b := []byte(text)
+		memory = append(memory, b)
+		return unsafe.String(&b[0], len(b))
+	}
+	answer := func(status int, build, body string) Response {
+		return Response{Status: status, Header: []Field{{lent("X-Build"), lent(build)}}, Body: []byte(lent(body))}
+	}
+	for _, path := range []string{"/", "x", "/carts/12", "/a%1f/page"} {
+		c.Add(Pair{Method: lent("GET"), Path: lent(path), Baseline: answer(200, "one", `{"name":"a"}`), Candidate: answer(200, "two", `{"name":7}`)})
+		c.Add(Pair{Method: lent("GET"), Path: lent(path), Baseline: answer(200, "one", "a"), Candidate: answer(500, "two", "b")})
+	}
+	write := func() string {
+		var b strings.Builder
+		if err := c.Report().WriteText(&b, true); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	before := write()
+	for _, b := range memory {
+		for i := range b {
+			b[i] = '#'
+		}
+	}
+	if after := write(); after != before {
+		t.Errorf("the report was\n%sand is\n%s", before, after)
 	}
 }

@@ -41,7 +41,8 @@ func (t *trio) example(r *row, d *diff) Example {
 	default:
 		e.Baseline, e.Candidate = showHeader(r, base, t.headerName(d)), showHeader(r, cand, t.headerName(d))
 	}
-	return e
+	// The texts of a pair may lie in memory that is used again after Add.
+	return Example{strings.Clone(e.Path), strings.Clone(e.Baseline), strings.Clone(e.Candidate)}
 }
 
 // values reads the bodies again and shows the first value that differs.
