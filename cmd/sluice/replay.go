@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -39,7 +40,9 @@ The replay stops, and fails, at more than --max-errors of them.
 
 Through the proxy, requests carry an override token that the admin API signs, and
 so reach the version where the proxy's routes lead to the service: --proxy says
-where it listens, --host which site is meant if the log doesn't tell.
+where it listens, --host which site is meant if the log doesn't tell. They are
+marked as synthetic, which is believed of trusted proxies (trusted_proxies) alone:
+replayed from there they count for no customer, from elsewhere as a tester's do.
 
 With --against each request also goes to another version, twice if its method is
 safe: what differs between that one's own answers is noise, the rest is reported
@@ -168,7 +171,8 @@ func writeReport(name string, report *replay.Report) error {
 }
 
 // override has the targets reach their versions: it signs tokens that are good
-// for longer than a replay goes on.
+// for longer than a replay goes on. From where the proxy believes it, what is
+// replayed counts for no customer.
 func (f *replayFlags) override(r *remote, ctx context.Context, cfg *replay.Config) error {
 	c, err := r.dial()
 	if err != nil {
@@ -184,7 +188,7 @@ func (f *replayFlags) override(r *remote, ctx context.Context, cfg *replay.Confi
 		if err != nil {
 			return err
 		}
-		if err := t.Add("Sluice-Token", signed.Token); err != nil {
+		if err := errors.Join(t.Add("Sluice-Token", signed.Token), t.Add("Sluice-Synthetic", "replay")); err != nil {
 			return err
 		}
 	}
@@ -259,6 +263,9 @@ func (f *replayFlags) asked(flag, text, name string) (replay.Target, error) {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || strings.TrimSpace(name) == "" {
 			return t, fmt.Errorf("--header %q: write 'NAME: VALUE'", line)
+		}
+		if strings.EqualFold(strings.TrimSpace(name), "host") {
+			return t, fmt.Errorf("--header %q: the host of all requests is what --host says", line)
 		}
 		if err := t.Add(strings.TrimSpace(name), value); err != nil {
 			return t, fmt.Errorf("--header %q: %w", line, err)
