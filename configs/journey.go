@@ -38,7 +38,9 @@ type JourneyStep struct {
 	TLS    *TLSStep  `yaml:"tls"`    // instead of a request
 	GRPC   *GRPCStep `yaml:"grpc"`   // likewise
 	Method string    `yaml:"method"` // default GET
-	Path   string    `yaml:"path"`   // with the query; begins with "/"
+	// Path is asked for, with the query. It begins with "/", or with {{NAME}} of a
+	// value that does, or that is a URL of the same host, as redirects have it.
+	Path string `yaml:"path"`
 	// Headers are sent beside those that follow from the body and from cookies
 	// that earlier steps got.
 	Headers map[string]string   `yaml:"headers"`

@@ -136,7 +136,7 @@ func (c *checker) step(path string, s *JourneyStep, known map[string]bool) {
 	if !isToken(s.Method) || strings.ToUpper(s.Method) != s.Method || s.Method == "CONNECT" {
 		c.fail(path+".method", "want a method in capitals, such as GET", "%s is not a method of a step", quote(s.Method))
 	}
-	if !strings.HasPrefix(s.Path, "/") || hasControls(s.Path) || strings.ContainsAny(s.Path, " \t#") {
+	if !strings.HasPrefix(s.Path, "/") && !strings.HasPrefix(s.Path, "{{") || hasControls(s.Path) || strings.ContainsAny(s.Path, " \t#") {
 		c.fail(path+".path", `want a path with its query, such as "/cart?id={{id}}"`, "%s cannot be asked for", quote(s.Path))
 	}
 	c.known(path+".path", s.Path, known)

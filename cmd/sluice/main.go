@@ -36,7 +36,7 @@ decides for each request which of them answers, and moves traffic from one to
 another, and back, at once.
 
 "sluice serve" runs it. The other commands ask or change a running one through
-its admin API, but for check and init, which only need the file.
+its admin API, but for check, init and journey, which only need files.
 
 Exit status:
   0  done
@@ -106,7 +106,7 @@ func groups() []group {
 			return []*cobra.Command{newShift(r), newWeights(r), newRollback(r), newVersions(r), newDrain(r), newPins(r), newLevel(r), newBarrier(r), newRollout(r)}
 		}},
 		{"try", "Try a version:", func(r *remote) []*cobra.Command {
-			return []*cobra.Command{newReplay(r)}
+			return []*cobra.Command{newReplay(r), newJourney()}
 		}},
 		{"let", "Let people in:", func(r *remote) []*cobra.Command {
 			return []*cobra.Command{newToken(r), newTokens(r)}

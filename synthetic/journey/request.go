@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"strings"
 )
 
 // request makes the request of a step of the journey of a name.
@@ -20,7 +21,10 @@ func (s *step) request(ctx context.Context, name, host string, v *values, jar *c
 		return nil, nil, fmt.Errorf("body: %w", err)
 	}
 	u, err := url.ParseRequestURI(target)
-	if err != nil || u.Host != "" {
+	if err == nil && strings.EqualFold(u.Hostname(), hostname(host)) && u.User == nil {
+		u.Host = "" // a captured URL of the same site
+	}
+	if err != nil || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(u.Path, "/") && u.Path != "" {
 		return nil, nil, fmt.Errorf("%s is no path", v.mask(target))
 	}
 	u.Scheme, u.Host = "http", host
