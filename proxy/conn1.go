@@ -35,6 +35,7 @@ type conn1 struct {
 	from     *listener
 	state    connState
 	idleAt   atomic.Int64 // when it last began to wait for a request, by sock.Now
+	asked    atomic.Bool  // whether a request has come on it
 	evicted  atomic.Bool  // to make room, while it was idle
 	onBytes  func() bool  // handle, made once
 	after    next         // what follows when handle has returned false
@@ -234,7 +235,9 @@ func (c *conn1) headStarted() { c.sock.SetTimeout(c.peer.listener.HeadTimeout) }
 func (c *conn1) answer() next {
 	x := c.x
 	c.headRead = false
-	c.served++
+	if c.served++; c.served == 1 {
+		c.asked.Store(true)
+	}
 	c.reading, c.sending = patience{}, patience{}
 	c.sock.SetTimeout(0)
 	if c.state.stopping() {

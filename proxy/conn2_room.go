@@ -6,11 +6,12 @@ import "sluice/proxy/sock"
 // for each of them as load.
 
 // idleSince implements evictable. A connection whose client sends a request's
-// head is not idle.
-func (c *conn2) idleSince() (int64, bool) {
+// head is not idle. A first request on its way is as good as any other: its client
+// is told that it may send it again.
+func (c *conn2) idleSince() (since int64, first, idle bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.idleAt, c.idle()
+	return c.idleAt, false, c.idle()
 }
 
 // idle is called under mu.

@@ -62,8 +62,8 @@ func TestEvictedHTTP2(t *testing.T) {
 	c := r.dial2()
 	c.alive(1)
 	c.expect("DATA 1 END")
-	eventually(t, "it is idle", func() bool { _, idle := r.onlyConn2().idleSince(); return idle })
-	if n := r.srv.closeIdle(func(clientConn) bool { return true }, 9); n != 1 {
+	eventually(t, "it is idle", func() bool { _, _, idle := r.onlyConn2().idleSince(); return idle })
+	if n := r.srv.closeIdle(func(clientConn) bool { return true }, 9, sparing); n != 1 {
 		t.Fatalf("%d closed", n)
 	}
 	c.request(3, true, "GET", "/")

@@ -262,7 +262,7 @@ func (l *listener) accept() {
 			l.pause(reason, zap.Error(err))
 			if reason == "descriptors" {
 				l.srv.stats.DescriptorsExhausted()
-				l.makeRoom()
+				l.makeRoom(severe)
 			}
 			time.Sleep(pause)
 			pause = min(2*pause, maxAcceptPause)

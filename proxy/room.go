@@ -8,11 +8,16 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"sluice/proxy/sock"
 )
 
 // A listener that has all the connections it may have stops accepting: what
 // comes then waits in the kernel's queue, where it costs no descriptor, until
 // there is room. Idle connections make room, those first that were idle longest.
+// One that has just come is no idle one: its first request is on its way, which
+// its client would not send again. Who comes after it waits for it, for firstGrace
+// at the most, since a client that never asks must not hold a place.
 
 // reservedDescriptors are those that clients' connections leave to files,
 // listeners, checks and the administration API.
@@ -38,6 +43,9 @@ func defaultConnections() (usual, atAll int64) {
 const (
 	roomPoll  = 50 * time.Millisecond // between two looks, where no end of a connection comes first
 	complaint = 10 * time.Second      // between two lines in the log
+	// firstGrace is how long a new connection may take for its first request before
+	// it counts as idle: some round trips.
+	firstGrace = 200 * time.Millisecond
 )
 
 // full reports whether there is no room for another connection.
@@ -64,12 +72,12 @@ func (l *listener) awaitRoom() {
 	l.pause("limit", zap.Int64("connections", l.open.Load()), zap.Int64("of_all_listeners", l.srv.clients.Load()))
 	poll := time.NewTicker(roomPoll)
 	defer poll.Stop()
-	l.makeRoom()
+	l.makeRoom(sparing)
 	for l.full() && !l.closing.Load() {
 		select {
 		case <-l.freed:
 		case <-poll.C:
-			l.makeRoom()
+			l.makeRoom(sparing)
 		}
 	}
 }
@@ -103,38 +111,58 @@ func pauseReason(err error) string {
 // evictable is a client's connection that can be closed while it is idle.
 type evictable interface {
 	clientConn
-	// idleSince returns since when, by sock.Now, and false if it isn't idle.
-	idleSince() (int64, bool)
+	// idleSince returns since when, by sock.Now, whether it waits for its first
+	// request, which its client would not send again, and false if it isn't idle.
+	idleSince() (since int64, first, idle bool)
 	// evict ends it if it is still idle. It does not wait, and is called under
 	// Server.mu.
 	evict() bool
 }
 
+// mercy is whether connections that have just come are spared.
+type mercy bool
+
+const (
+	sparing mercy = true
+	// severe is for a want of descriptors, by which requests under way fail: where
+	// nothing else is idle, one that has just come goes at once.
+	severe mercy = false
+)
+
 // makeRoom closes some of the listener's connections that were idle longest: not
 // one alone, since finding it costs a look at all.
-func (l *listener) makeRoom() {
-	n := l.srv.closeIdle(func(c clientConn) bool { return c.listener() == l }, 1+int(l.open.Load()/32))
+func (l *listener) makeRoom(m mercy) {
+	n := l.srv.closeIdle(func(c clientConn) bool { return c.listener() == l }, 1+int(l.open.Load()/32), m)
 	if n == 0 && l.srv.clients.Load() >= l.mostOfAll() {
-		l.srv.closeIdle(func(clientConn) bool { return true }, 1+int(l.srv.clients.Load()/32))
+		l.srv.closeIdle(func(clientConn) bool { return true }, 1+int(l.srv.clients.Load()/32), m)
 	}
 }
 
 // closeIdle closes up to most idle connections among those wanted, and returns
 // how many.
-func (s *Server) closeIdle(wanted func(clientConn) bool, most int) int {
+func (s *Server) closeIdle(wanted func(clientConn) bool, most int, m mercy) int {
 	type idle struct {
 		c     evictable
 		since int64
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []idle
+	var all, fresh []idle
 	for c := range s.conns {
-		if e, ok := c.(evictable); ok && wanted(c) {
-			if since, ok := e.idleSince(); ok {
-				all = append(all, idle{e, since})
-			}
+		e, ok := c.(evictable)
+		if !ok || !wanted(c) {
+			continue
 		}
+		switch since, first, ok := e.idleSince(); {
+		case !ok:
+		case first && sock.Now()-since < int64(s.firstGrace):
+			fresh = append(fresh, idle{e, since})
+		default:
+			all = append(all, idle{e, since})
+		}
+	}
+	if len(all) == 0 && m == severe {
+		all, most = fresh, 1
 	}
 	slices.SortFunc(all, func(a, b idle) int { return cmp.Compare(a.since, b.since) })
 	closed := 0
@@ -163,8 +191,8 @@ func (l *listener) left() {
 }
 
 // idleSince implements evictable.
-func (c *conn1) idleSince() (int64, bool) {
-	return c.idleAt.Load(), c.state.idle() && !c.peer.synthetic
+func (c *conn1) idleSince() (since int64, first, idle bool) {
+	return c.idleAt.Load(), !c.asked.Load(), c.state.idle() && !c.peer.synthetic
 }
 
 // evict implements evictable.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -80,6 +81,77 @@ func TestAFullListenerWaits(t *testing.T) {
 	}
 	if statuses(readAll(t, first)) != "200" || statuses(readAll(t, second)) != "200" {
 		t.Error("not answered")
+	}
+}
+
+// grace sets how long first requests are waited for.
+func (r *rig) grace(d time.Duration) {
+	r.srv.mu.Lock()
+	defer r.srv.mu.Unlock()
+	r.srv.firstGrace = d
+}
+
+// TestAFirstRequestOnItsWay: a connection that has just come is not closed to make
+// room, unless descriptors are short, and then no more of them than one at a time.
+func TestAFirstRequestOnItsWay(t *testing.T) {
+	t.Parallel()
+	b := newRecorder(t, nil)
+	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) { r.listener.Connections = 2 })
+	r.grace(time.Hour)
+	idle := func() (n int) {
+		r.srv.mu.Lock()
+		defer r.srv.mu.Unlock()
+		for c := range r.srv.conns {
+			if _, _, idle := c.(evictable).idleSince(); idle {
+				n++
+			}
+		}
+		return n
+	}
+	first, second := r.dial(), r.dial()
+	eventually(t, "both wait for a request", func() bool { return idle() == 2 })
+	third := r.dial()
+	io.WriteString(third, get("/3", closing))
+	eventually(t, "the listener waits", func() bool { return r.stats.Edge().AcceptPauses["limit"] == 1 })
+	everybody := func(clientConn) bool { return true }
+	if n := r.srv.closeIdle(everybody, 9, sparing); n != 0 {
+		t.Fatalf("%d closed", n)
+	}
+	io.WriteString(first, get("/1", closing))
+	for i, c := range []net.Conn{first, third} {
+		if s := statuses(readAll(t, c)); s != "200" {
+			t.Errorf("%d is answered %q", i, s)
+		}
+	}
+	fourth := r.dial()
+	eventually(t, "both wait for a request", func() bool { return idle() == 2 })
+	if n := r.srv.closeIdle(everybody, 9, severe); n != 1 {
+		t.Fatalf("%d closed for a descriptor", n)
+	}
+	eventually(t, "one is closed", func() bool { return r.srv.clients.Load() == 1 })
+	served := 0
+	for _, c := range []net.Conn{second, fourth} {
+		c.SetDeadline(time.Now().Add(30 * time.Second))
+		io.WriteString(c, get("/4", closing))
+		if answer, _ := io.ReadAll(c); statuses(string(answer)) == "200" {
+			served++
+		}
+	}
+	if served != 1 {
+		t.Errorf("%d of the two are answered", served)
+	}
+}
+
+// TestWhoNeverAsksMakesRoom: a silent connection holds its place for a moment.
+func TestWhoNeverAsksMakesRoom(t *testing.T) {
+	t.Parallel()
+	b := newRecorder(t, nil)
+	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) { r.listener.Connections = 1 })
+	silent := r.dial()
+	second := r.dial()
+	io.WriteString(second, get("/", closing))
+	if s := statuses(readAll(t, second)); s != "200" || readAll(t, silent) != "" {
+		t.Errorf("answered %q", s)
 	}
 }
 

@@ -73,8 +73,10 @@ type Server struct {
 	clients   atomic.Int64  // connections of all listeners
 	mostOpen  int64         // of them
 	mostAtAll int64         // of them, while a listener accepts that is told its number
-	overload  overload
-	running   sync.WaitGroup // accept loops and connections
+	// firstGrace is the constant of that name; tests have others.
+	firstGrace time.Duration
+	overload   overload
+	running    sync.WaitGroup // accept loops and connections
 }
 
 // New returns a server without listeners, that serves nothing until Swap.
@@ -82,6 +84,7 @@ func New(opt Options) *Server {
 	s := &Server{
 		stats: opt.Stats, log: opt.Log, inherit: opt.Inherit, began: time.Now(),
 		listeners: map[string]*listener{}, conns: map[clientConn]struct{}{}, uncounted: opt.Stats.Apart(),
+		firstGrace: firstGrace,
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
