@@ -63,9 +63,9 @@ type ShadowPair struct {
 type ShadowAnswer struct {
 	Version string
 	Status  int
-	Fields  []head.Field // as the endpoint sent them, but for those of its connection
-	Body    []byte
-	Cut     bool          // the body is longer than Body, or was broken off
+	Fields  []head.Field  // as the endpoint sent them, but for those of its connection
+	Body    []byte        // empty where it is cut
+	Cut     bool          // the body is longer than Shadow.MaxBody, or was broken off
 	Took    time.Duration // to the head of the answer, with the time to get a connection
 	Failure string        // why there is no answer; "": there is one
 }

@@ -54,13 +54,14 @@ func (a *shadowAnswer) keepText(s string) string {
 	return view(a.text[at:])
 }
 
-// keepBody keeps some of the body, as long as the limit. It reports false where
-// there is no memory for it.
+// keepBody keeps some of the body, as long as the limit; of a longer one, nothing.
+// It reports false where there is no memory for it.
 func (a *shadowAnswer) keepBody(sh *shadowed, data []byte) bool {
-	if left := sh.maxBody - int64(len(a.Body)); !a.Cut && int64(len(data)) > left {
-		a.Cut = true
-		data = data[:left]
-	} else if a.Cut {
+	if a.Cut {
+		return true
+	}
+	if int64(len(a.Body)+len(data)) > sh.maxBody {
+		a.cut(sh)
 		return true
 	}
 	most := sh.maxBody
@@ -72,6 +73,13 @@ func (a *shadowAnswer) keepBody(sh *shadowed, data []byte) bool {
 		a.Body = append(a.Body, data...)
 	}
 	return room
+}
+
+// cut drops what was kept of a body that is not whole. An answer may go on for
+// hours yet.
+func (a *shadowAnswer) cut(sh *shadowed) {
+	sh.giveBack(int64(cap(a.Body)))
+	a.Body, a.Cut = nil, true
 }
 
 // reset empties the answer and keeps what memory is worth keeping.

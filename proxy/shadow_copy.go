@@ -162,7 +162,7 @@ func (c *shadowCopy) receive(sh *shadowed) stats.Shadow {
 		case err == io.EOF:
 			return stats.ShadowAnswered
 		case err != nil:
-			c.answer.Cut = true
+			c.answer.cut(sh)
 			return c.failed(c.reason(err))
 		case !c.answer.keepBody(sh, data):
 			return stats.ShadowMemory

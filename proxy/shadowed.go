@@ -60,6 +60,12 @@ func (sh *shadowed) take(n int64) bool {
 	return true
 }
 
+// giveBack gives some of it back.
+func (sh *shadowed) giveBack(n int64) {
+	sh.lent.Add(-n)
+	sh.srv.shadows.bytes.giveBack(&sh.to.shadows.bytes, n)
+}
+
 // grown returns b with room for n bytes more, and false if there is no memory for
 // that. Most, unless it is 0, is how long b can become.
 func (sh *shadowed) grown(b []byte, n, most int) ([]byte, bool) {
