@@ -23,7 +23,7 @@ COUNTED = $(shell grep -rlE --include='*_test.go' 'AllocsPerRun|^//go:build !rac
 # Two test runs at once would only take each other's processor.
 .NOTPARALLEL:
 
-.PHONY: help build test lint race allocs fuzz h2spec soak demo bench flips overload rollouts simulate clean need-go need-cc need-clients
+.PHONY: help build test lint race allocs fuzz h2spec soak demo bench flips overload shadows rollouts simulate clean need-go need-cc need-clients
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ rollouts: build ## 60 rollouts over real sockets, half of them to versions twice
 
 overload: build ## 5 times the load that the endpoints can serve; 10,000 idle and 1,000 dripping connections
 	$(GO) run ./bench/overload $(OVERLOAD) ./bin/sluice
+
+shadows: build ## what copies of requests cost customers, in pairs with and without; writes bench/SHADOWS.md
+	$(GO) run ./bench/shadows -out bench/SHADOWS.md $(SHADOWS) ./bin/sluice
 
 simulate: need-go ## how well the judge decides, on thousands of simulated rollouts; writes bench/JUDGE.md
 	$(GO) run ./rollout/judge/simulate $(SIMULATE)

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// columns head the table of summaries.
+const columns = "| requests copied | p50 without, with | p99 without, with | p99 changes by (95% interval) | CPU a request without, with | answers to customers | copies answered, failed, dropped |\n|---|---|---|---|---|---|---|\n"
+
+// summary is what the slices of a row say.
+type summary struct {
+	p50, p99  [2]float64 // ms, of all slices together: without copies, with
+	change    float64    // of p99, 0.01 for 1%
+	low, high float64    // bounds of its interval
+	cpu       [2]float64 // µs a request
+	answers   int
+	copies    copies
+}
+
+// summarise compares the slices of both services, which come in pairs.
+func summarise(all []slice) (summary, error) {
+	var pairs [][2]slice
+	var s summary
+	for i := 0; i+1 < len(all); i += 2 {
+		pair := [2]slice{all[i], all[i+1]}
+		if pair[0].Copied {
+			pair[0], pair[1] = pair[1], pair[0]
+		}
+		for _, p := range pair {
+			if p.Failed > 0 || len(p.Took) == 0 {
+				return s, fmt.Errorf("%d requests failed, %d were answered", p.Failed, len(p.Took))
+			}
+			s.answers += len(p.Took)
+		}
+		if pair[0].Copied == pair[1].Copied {
+			return s, errors.New("two slices of a pair are of one service")
+		}
+		pairs = append(pairs, pair)
+	}
+	var cpu, asked [2]float64
+	for side := range 2 {
+		took := joined(pairs, side)
+		s.p50[side], s.p99[side] = quantile(took, 0.5), quantile(took, 0.99)
+		for _, p := range pairs {
+			cpu[side] += float64(p[side].CPU) / float64(time.Microsecond)
+			asked[side] += float64(p[side].Asked)
+		}
+		s.cpu[side] = cpu[side] / asked[side]
+	}
+	s.change = s.p99[1]/s.p99[0] - 1
+	s.low, s.high = interval(pairs)
+	return s, nil
+}
+
+// joined returns all times of one side, in order.
+func joined(pairs [][2]slice, side int) []int32 {
+	var all []int32
+	for _, p := range pairs {
+		all = append(all, p[side].Took...)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// quantile returns a quantile of times in order, in ms.
+func quantile(took []int32, q float64) float64 {
+	return float64(took[min(int(q*float64(len(took))), len(took)-1)]) / 1000
+}
+
+// resamples is how many times the pairs are drawn anew for the interval.
+const resamples = 400
+
+// interval returns the bounds between which the change of p99 lies in 95% of the
+// draws of as many pairs with replacement: the pairs are what is independent, not
+// the requests in them (a block bootstrap).
+func interval(pairs [][2]slice) (low, high float64) {
+	draw := rand.New(rand.NewPCG(1, 2))
+	changes := make([]float64, resamples)
+	drawn := make([][2]slice, len(pairs))
+	for i := range changes {
+		for j := range drawn {
+			drawn[j] = pairs[draw.IntN(len(pairs))]
+		}
+		changes[i] = quantile(joined(drawn, 1), 0.99)/quantile(joined(drawn, 0), 0.99) - 1
+	}
+	slices.Sort(changes)
+	return changes[resamples*25/1000], changes[resamples*975/1000]
+}
+
+// String is the summary as a line of the table.
+func (s summary) String(name string) string {
+	return fmt.Sprintf("| %s | %.2f, %.2f ms | %.2f, %.2f ms | %+.1f%% (%+.1f%% to %+.1f%%) | %.0f, %.0f µs | %d | %d, %d, %d |",
+		name, s.p50[0], s.p50[1], s.p99[0], s.p99[1], 100*s.change, 100*s.low, 100*s.high, s.cpu[0], s.cpu[1], s.answers, s.copies.answered, s.copies.failed, s.copies.dropped)
+}
