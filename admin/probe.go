@@ -20,7 +20,7 @@ type probeOutput struct{ Body api.Probe }
 // registerProbe registers what sends synthetic requests to a version.
 func (s *Server) registerProbe(a huma.API) {
 	add(a, huma.Operation{OperationID: "probe", Method: http.MethodPost, Path: "/v1/services/{s}/versions/{v}/probe",
-		Summary: "Run journeys against each healthy endpoint of a version"}, s.probe)
+		Summary: "Run journeys against a version"}, s.probe)
 }
 
 func (s *Server) probe(ctx context.Context, in *probeInput) (*probeOutput, error) {

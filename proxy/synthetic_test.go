@@ -20,16 +20,6 @@ import (
 	"sluice/stats/trial"
 )
 
-// closedPort returns an address where nobody listens.
-func closedPort(t *testing.T) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // synthetic sends raw requests over one connection of the server to itself and
 // returns all that comes back.
 func (r *rig) synthetic(listener, raw string) string {
@@ -117,7 +107,7 @@ func TestSyntheticOverHTTP2(t *testing.T) {
 func TestSyntheticCountsForNobody(t *testing.T) {
 	t.Parallel()
 	bad := newRecorder(t, always(response(503, "no")))
-	gone := closedPort(t) + "," + closedPort(t)
+	const gone = "127.0.0.1:1,127.0.0.1:2" // nobody listens
 	var tr *trial.Trial
 	j := &journal{}
 	r := newRig(t, map[string]string{"v1": bad.addr + "," + newRecorder(t, always(response(503, "no"))).addr, "v2": gone}, onTrial(&tr), j.logged(AccessErrors, accesslog.Layout{}), func(r *rig) {
@@ -289,6 +279,51 @@ func TestSyntheticAndTheEnd(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// Overload refuses customers, and no journey: it would tell of the version what is
+// the load's.
+func TestSyntheticUnderOverload(t *testing.T) {
+	t.Parallel()
+	b := newRecorder(t, always(response(200, "ok")))
+	r := newRig(t, map[string]string{"v1": b.addr}, func(r *rig) {
+		r.options.OverloadTarget = DefaultOverloadTarget
+		r.options.probe = func() (time.Duration, error) { return time.Second, nil }
+		r.options.load = func() int { return overloadFloor }
+	})
+	eventually(t, "hardly any request is admitted", func() bool { return r.stats.Edge().Admitted < 0.05 })
+	for range 20 {
+		if answer := r.synthetic("", get("/", closing)); statuses(answer) != "200" {
+			t.Errorf("answered %q", answer)
+		}
+	}
+	if n := r.stats.Edge().Shed; n != 0 {
+		t.Errorf("%d are shed", n)
+	}
+	r.apart(20, "v1")
+}
+
+// Copies are made of customers' requests alone.
+func TestSyntheticIsNotCopied(t *testing.T) {
+	t.Parallel()
+	b, to := newRecorder(t, always(response(200, "ok"))), newRecorder(t, always(response(200, "ok")))
+	r := newRig(t, map[string]string{"v1": b.addr, "v2": to.addr}, weights(map[string]int{"v1": 1}))
+	table := r.table()
+	table.Targets[0].Shadow = &Shadow{To: 1, Share: 1}
+	r.srv.Swap(table)
+	for range 10 {
+		r.synthetic("", get("/", closing))
+	}
+	r.exchangeRaw(get("/copied", closing))
+	eventually(t, "the customer's is copied", func() bool {
+		seen, _ := to.take()
+		for _, m := range seen {
+			if m.target != "/copied" {
+				t.Errorf("copied %s", m.target)
+			}
+		}
+		return len(seen) > 0
+	})
 }
 
 // Whoever leaves a synthetic request in the middle leaves nothing behind, here or

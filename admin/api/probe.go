@@ -12,14 +12,14 @@ type Probe struct {
 	Service string       `json:"service"`
 	Version string       `json:"version"`
 	Passed  bool         `json:"passed" doc:"Whether every run passed"`
-	Runs    []JourneyRun `json:"runs" doc:"By endpoint, and in the order of the journeys"`
+	Runs    []JourneyRun `json:"runs" doc:"In the order of the journeys; of one that is direct, one for each healthy endpoint"`
 }
 
-// JourneyRun is one run of a journey against one endpoint. Secrets in it are
-// masked.
+// JourneyRun is one run of a journey, by the routing or against one endpoint.
+// Secrets in it are masked.
 type JourneyRun struct {
 	Journey  string        `json:"journey"`
-	Endpoint string        `json:"endpoint"`
+	Endpoint string        `json:"endpoint,omitempty" doc:"That was asked; by the routing, the last that answered"`
 	Passed   bool          `json:"passed"`
 	Began    time.Time     `json:"began"`
 	Took     Duration      `json:"took"`

@@ -145,8 +145,8 @@ func (c *Client) Explain(ctx context.Context, body api.ExplainRequest) (*api.Exp
 	return post[api.Explanation](ctx, c, "/v1/explain", body)
 }
 
-// Probe runs journeys against each healthy endpoint of a version: those of the
-// service where none is named. A run that failed is no error.
+// Probe runs journeys against a version: those of the service where none is named.
+// A run that failed is no error.
 func (c *Client) Probe(ctx context.Context, service, version string, journeys []string) (*api.Probe, error) {
 	return post[api.Probe](ctx, c, servicePath(service, "versions", version, "probe"), api.ProbeRequest{Journeys: journeys})
 }

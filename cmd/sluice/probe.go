@@ -36,10 +36,12 @@ func newProbeRun(r *remote) *cobra.Command {
 	return &cobra.Command{
 		Use:   "run SERVICE VERSION [JOURNEY…]",
 		Short: "Run journeys against a version, dark or not",
-		Long: `Run journeys against each healthy endpoint of a version: those that are named, or
-else those of the service. The answer tells each run; of a step that failed, why,
-and what was exchanged, with secrets masked. All of it may take 50 seconds. The runs
-count for "sluice matrix" too.
+		Long: `Run journeys against a version: those that are named, or else those of the service.
+They go the way of customers, by the proxy's routing, with an override that reaches
+a dark version; with "direct: true" a journey asks each healthy endpoint instead.
+The answer tells each run; of a step that failed, why, and what was exchanged, with
+secrets masked. All of it may take 50 seconds. The runs count for "sluice matrix"
+too, and in no statistic of customers.
 
 The exit status is 0 if every run passed and 1 if not.`,
 		Example: `  sluice probe run web v2

@@ -250,6 +250,55 @@ func TestJourneysAreCut(t *testing.T) {
 	}
 }
 
+// An answer that doesn't end costs a run what it reads of it, and no more.
+func TestJourneysOfEndlessAnswers(t *testing.T) {
+	left := make(chan struct{}, 1)
+	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		page := strings.Repeat("x", 64<<10)
+		for {
+			if _, err := io.WriteString(w, page); err != nil {
+				left <- struct{}{}
+				return
+			}
+		}
+	}))
+	t.Cleanup(endless.Close)
+	s := run(t, fmt.Sprintf("services: {web: {versions: {v1: {endpoints: [%q], weight: 1}}}}", strings.TrimPrefix(endless.URL, "http://")),
+		"journeys: {look: {steps: [{path: /, expect: {contains: [y]}}]}, head: {steps: [{path: /}]}}")
+	for name, want := range map[string]string{"look": "1048576 bytes", "head": ""} {
+		if why := s.why("v1", name); !strings.Contains(why, want) || (why == "") != (want == "") {
+			t.Errorf("%s: %s", name, why)
+		}
+		select {
+		case <-left:
+		case <-time.After(30 * time.Second):
+			t.Fatal("it is still sent")
+		}
+	}
+	s.uncounted()
+}
+
+// An edge's journey counts for no customer of the sidecar behind it either, which
+// trusts the edge; whoever else says that it is one is a customer.
+func TestJourneysPassASidecar(t *testing.T) {
+	w := watched(t, "cart")
+	sidecar := run(t, fmt.Sprintf("services: {cart: {versions: {v1: {endpoints: [%q], weight: 1}}}}", w.address))
+	rewrite(t, sidecar.path, `listeners: [{name: edge, address: "127.0.0.1:0", trusted_proxies: [127.0.0.0/8]}]`, "state: {backend: memory}",
+		fmt.Sprintf("services: {cart: {versions: {v1: {endpoints: [%q], weight: 1}}}}", w.address))
+	sidecar.reload()
+	edge := run(t, fmt.Sprintf("services: {web: {versions: {v1: {endpoints: [%q], weight: 1}, v2: {endpoints: [%q]}}}}", dead(t), strings.TrimPrefix(sidecar.url("", ""), "http://")),
+		"journeys: {look: {steps: [{path: /}]}}")
+	if why := edge.why("v2", "look"); why != "" {
+		t.Error(why)
+	}
+	seen := w.take()
+	if len(seen) != 1 || seen[0].Header.Get("Sluice-Synthetic") != "look" || seen[0].Header.Get("Sluice-Version") != "v1" {
+		t.Errorf("%v", seen)
+	}
+	edge.uncounted()
+	sidecar.uncounted()
+}
+
 // An upgrade's predecessor, whose listeners are gone, asks nobody any more.
 func TestJourneysWithoutListeners(t *testing.T) {
 	s := run(t, web(t, 1, 0), "journeys: {look: {steps: [{path: /}]}}")
