@@ -121,6 +121,9 @@ func (a *answer) checkField(name, pattern string, v *values) error {
 	if len(got) == 0 {
 		return fmt.Errorf("no header %s", name)
 	}
+	if isSecret(name) {
+		return fmt.Errorf("header %s has another value than %q", name, pattern)
+	}
 	return fmt.Errorf("header %s is %q, not %q", name, excerpt(got[0]), pattern)
 }
 
@@ -133,7 +136,11 @@ func (a *answer) checkJSON(w *jsonWant, v *values) error {
 	if err != nil || w.want == "*" || equals(got, want) {
 		return err
 	}
-	return fmt.Errorf("%s is %s, not %s", w.text, excerpt(jsonOf(got)), want)
+	text := excerpt(jsonOf(got))
+	if isSecret(w.text) {
+		text = "another value" // which may be a secret
+	}
+	return fmt.Errorf("%s is %s, not %s", w.text, text, want)
 }
 
 // equals compares a value with a text: a string as itself, anything else as JSON.
