@@ -146,13 +146,13 @@ func (of *suites) list(service string) []matrix.Suite {
 
 // runScheduled runs a suite for the scheduler.
 func (s *Server) runScheduled(ctx context.Context, suite matrix.Suite, cause matrix.Cause) bool {
+	var journeys []*journey.Journey
 	s.mu.Lock()
-	of := s.suites[suite.Service]
-	s.mu.Unlock()
-	if of == nil {
-		return false
+	if of := s.suites[suite.Service]; of != nil {
+		journeys = of.journeys
 	}
-	trips, err := s.runJourneys(ctx, suite.Service, suite.Version, of.journeys, cause)
+	s.mu.Unlock()
+	trips, err := s.runJourneys(ctx, suite.Service, suite.Version, journeys, cause)
 	return err == nil && !slices.ContainsFunc(trips, func(t trip) bool { return t.Err != nil })
 }
 

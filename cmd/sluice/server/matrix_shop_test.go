@@ -23,18 +23,18 @@ type boutique struct {
 	broken string
 
 	mu       sync.Mutex
-	sessions map[string]*session // by the session's cookie
-	tokens   []string            // ever given out
+	sessions map[string]*customer // by the session's cookie
+	tokens   []string             // ever given out
 }
 
-type session struct {
+type customer struct {
 	csrf, token, order string
 	items              []string
 }
 
 // openBoutique serves a boutique and returns its address.
 func openBoutique(t *testing.T, broken string) (*boutique, string) {
-	p := &boutique{broken: broken, sessions: map[string]*session{}}
+	p := &boutique{broken: broken, sessions: map[string]*customer{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.front)
 	mux.HandleFunc("POST /login", p.login)
@@ -54,7 +54,7 @@ func (p *boutique) token() string {
 }
 
 // of returns the session of a request that has logged in.
-func (p *boutique) of(w http.ResponseWriter, r *http.Request) *session {
+func (p *boutique) of(w http.ResponseWriter, r *http.Request) *customer {
 	c, err := r.Cookie("sid")
 	if err == nil {
 		if s := p.sessions[c.Value]; s != nil && s.token != "" && r.Header.Get("Authorization") == "Bearer "+s.token {
@@ -68,7 +68,7 @@ func (p *boutique) of(w http.ResponseWriter, r *http.Request) *session {
 func (p *boutique) front(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	sid, s := p.token(), &session{csrf: p.token()}
+	sid, s := p.token(), &customer{csrf: p.token()}
 	p.sessions[sid] = s
 	http.SetCookie(w, &http.Cookie{Name: "sid", Value: sid, Path: "/", HttpOnly: true, Secure: true})
 	if p.broken == "front" {
@@ -211,8 +211,8 @@ func TestShopMatrix(t *testing.T) {
 	}
 }
 
-// hostile answers with what fills memories.
-func hostile(t *testing.T, kind string) string {
+// hostileBackend answers with what fills memories.
+func hostileBackend(t *testing.T, kind string) string {
 	chunk := bytes.Repeat([]byte("[{\"a\":"), 10_000)
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
@@ -253,7 +253,7 @@ func TestHostileMatrix(t *testing.T) {
 	kinds := []string{"bomb", "deep", "endless", "fields", "sized"}
 	declared := ""
 	for _, kind := range kinds {
-		declared += fmt.Sprintf("%s: {endpoints: [%q]}, ", kind, hostile(t, kind))
+		declared += fmt.Sprintf("%s: {endpoints: [%q]}, ", kind, hostileBackend(t, kind))
 	}
 	s := run(t, "services: {web: {journeys: [look], probe: {every: 0s}, versions: {"+declared+"v1: {endpoints: [\""+backend(t, "v1")+"\"], weight: 1}}}}",
 		"journeys: {look: {steps: [{name: page, path: /, expect: {json: {$.a: 1}}}]}}")
