@@ -20,8 +20,10 @@ func watchReplay(cfg *replay.Config, w io.Writer, terminal bool) {
 	if terminal {
 		cfg.Every = 200 * time.Millisecond
 		cfg.Progress = func(p replay.Progress) {
-			// Clears what was longer: ECMA-48's "erase in line".
-			fmt.Fprintf(w, "\r%s %s\x1b[K", replayBar(p), replayLine(p))
+			// What is longer than the terminal is wide must not wrap, or the next one
+			// begins a line too low (DECAWM off and on); what was longer is cleared
+			// (ECMA-48's "erase in line").
+			fmt.Fprintf(w, "\r\x1b[?7l%s %s\x1b[K\x1b[?7h", replayBar(p), replayLine(p))
 			if p.Ended {
 				fmt.Fprintln(w)
 			}

@@ -38,7 +38,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		}
 	}
 	return t.Execute(w, map[string]any{
-		"Report": r, "Verdict": r.verdict(), "Compared": compared.String(),
+		"Report": r, "Verdict": r.verdict(), "Late": r.late(), "Scale": r.scale(), "Compared": compared.String(),
 		"Timeline": r.timelineBars(), "Latencies": r.latencyBars(), "LatencyHeight": 22 * min(len(r.Patterns), shownPatterns),
 		"Width": pictureWidth, "Height": pictureHeight,
 	})
@@ -60,10 +60,19 @@ func (r *Report) timelineBars() []bar {
 		bars[i] = bar{
 			X: float64(i) * width, Y: pictureHeight - float64(s.Sent)*scale, Width: max(width-1, 0.5),
 			Height: float64(s.Sent) * scale, Errors: float64(s.Errors) * scale,
-			Hint: fmt.Sprintf("at %.0fs: %.0f/s, %d errors", float64(i)*r.SlotSecs, float64(s.Sent)/r.SlotSecs, s.Errors),
+			Hint: fmt.Sprintf("at %gs: %.0f/s, %d errors", float64(i)*r.SlotSecs, float64(s.Sent)/r.SlotSecs, s.Errors),
 		}
 	}
 	return bars
+}
+
+// scale says what the height and the width of the timeline stand for.
+func (r *Report) scale() string {
+	var most int64
+	for _, s := range r.Timeline {
+		most = max(most, s.Sent)
+	}
+	return fmt.Sprintf("%.1f s from left to right, up to %.0f requests a second; errors are red.", float64(len(r.Timeline))*r.SlotSecs, float64(most)/r.SlotSecs)
 }
 
 // latencyBars are the p99 of the commonest patterns.

@@ -25,7 +25,7 @@ type Request struct {
 	Status    int    // as logged
 	Session   string // what holds requests together; empty: it stands alone
 
-	due  time.Time // when it is to be sent
+	due  time.Time // when it is to be sent; zero: as soon as may be
 	held int       // bytes that it holds: its texts are parts of the whole line
 }
 

@@ -190,12 +190,11 @@ func (r *runner) read(ctx context.Context) error {
 			return errEnough
 		}
 		sent++
-		req.due = r.cfg.Now()
 		if r.cfg.Pace != (Pace{}) {
 			req.due = start.Add(clock.due(req.At))
-		}
-		if wait := req.due.Sub(r.cfg.Now()); wait > time.Millisecond {
-			r.cfg.Sleep(ctx, wait)
+			if wait := req.due.Sub(r.cfg.Now()); wait > time.Millisecond {
+				r.cfg.Sleep(ctx, wait)
+			}
 		}
 		if !r.sessions.put(ctx, &req) {
 			return nil

@@ -145,7 +145,7 @@ func TestCounts(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, text.String())
 		}
 	}
-	for _, want := range []string{"<td>200<td>502<td>1<td>GET /broken", "access.log:9<td>there is no", "failed: too many errors", "<title>at 0s: 7/s, 2 errors</title>"} {
+	for _, want := range []string{"<td>200<td>502<td>1<td>GET /broken", "access.log:9<td>there is no", "failed: too many errors", "<title>at 0s: 28/s, 2 errors</title>"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, page.String())
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -18,6 +19,7 @@ const (
 	maxFailures = 10
 	maxChanges  = 50
 	maxSlots    = 240
+	firstSlot   = 250 * time.Millisecond // doubled whenever there are too many
 )
 
 // tally counts what happens. All workers share it.
@@ -58,7 +60,7 @@ type pattern struct {
 }
 
 func newTally(cfg *Config) *tally {
-	t := &tally{tolerance: cfg.Tolerance, began: cfg.Now(), now: cfg.Now, changes: map[change]*Change{}, patterns: map[string]*pattern{}, width: time.Second}
+	t := &tally{tolerance: cfg.Tolerance, began: cfg.Now(), now: cfg.Now, changes: map[change]*Change{}, patterns: map[string]*pattern{}, width: firstSlot}
 	for _, s := range []*side{&t.target, &t.against} {
 		s.statuses, s.lost = map[int]int64{}, map[string]int64{}
 	}
@@ -140,7 +142,9 @@ func (t *tally) fail(r *Request, a *Answer, failed bool) {
 	if a.Err != nil {
 		f.Error = explain(a.Err)
 	}
-	t.failures = append(t.failures, f)
+	if !slices.Contains(t.failures, f) { // ten times the same tells nothing
+		t.failures = append(t.failures, f)
+	}
 }
 
 // compareStatus counts an answer whose status is not the log's.

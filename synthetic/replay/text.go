@@ -15,7 +15,7 @@ const shownPatterns = 15
 // WriteText writes the report for a terminal.
 func (r *Report) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(t, "sent\t%d requests in %.1fs (%.0f/s) of %d sessions, at most %s late\n", r.Sent, r.Seconds, r.Rate, r.Sessions, r.MaxLag)
+	fmt.Fprintf(t, "sent\t%d requests in %.1fs (%.0f/s) of %d sessions%s\n", r.Sent, r.Seconds, r.Rate, r.Sessions, r.late())
 	fmt.Fprintf(t, "left out\t%d by the filter, %d since their method is not safe\n", r.LeftOut, r.NotSafe)
 	fmt.Fprintf(t, "lines\t%d, of which %d are no request\n", r.Lines, r.Malformed)
 	if r.Forgotten > 0 {
@@ -41,6 +41,14 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n", r.verdict())
 	return err
+}
+
+// late says how late requests were sent where they had a time.
+func (r *Report) late() string {
+	if r.MaxLag <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(", at most %s late", r.MaxLag)
 }
 
 // verdict is the report's last line.

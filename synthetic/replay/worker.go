@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // worker sends one request after another, over connections of its own.
@@ -42,7 +43,10 @@ func (w *worker) work(ctx context.Context) {
 // serve sends a session's next request.
 func (w *worker) serve(ctx context.Context, s *session) {
 	req := w.sessions.first(s)
-	lag := w.cfg.Now().Sub(req.due)
+	var lag time.Duration
+	if !req.due.IsZero() {
+		lag = w.cfg.Now().Sub(req.due)
+	}
 	var jars [2]*jar
 	if w.cfg.Cookies && !s.alone {
 		jars = [2]*jar{&s.jars[0], &s.jars[1]}
