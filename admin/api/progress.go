@@ -97,7 +97,7 @@ func (r *Rollout) Result() string {
 // Account tells in one line what the judge, or a shadow stage, saw of a service.
 func Account(e *state.Evidence) string {
 	if s := e.Shadow; s != nil {
-		return fmt.Sprintf("%s: %d copies of requests compared, %d of %d that count; %d fields differ, %d may", e.Service, s.Comparisons, s.Whole, s.Least, s.Different, s.Suspect)
+		return fmt.Sprintf("%s: %d copies of requests compared, %d count of %d needed; %d fields differ, %d may", e.Service, s.Comparisons, s.Whole, s.Least, s.Different, s.Suspect)
 	}
 	text := fmt.Sprintf("%s: %d of %d requests bad on the candidate, %d of %d on the baseline; e-value %s against no harm",
 		e.Service, e.CandidateBad, e.CandidateRequests, e.BaselineBad, e.BaselineRequests, Exp(e.LogR))

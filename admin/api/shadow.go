@@ -5,7 +5,7 @@ import "time"
 // Shadows answers GET /v1/services/{s}/shadow.
 type Shadows struct {
 	Service string   `json:"service"`
-	Shadows []Shadow `json:"shadows" doc:"By version, those first that get copies now; comparisons begin anew with the process"`
+	Shadows []Shadow `json:"shadows" doc:"Those first that get copies now, then those that did, the newest first; all begin anew with the process"`
 }
 
 // Shadow tells how a version answers copies of requests, beside what the clients

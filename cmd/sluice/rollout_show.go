@@ -220,7 +220,7 @@ func printEvidence(w io.Writer, what string, e *state.Evidence) error {
 func printShadowEvidence(w io.Writer, what string, e *state.Evidence) error {
 	s := e.Shadow
 	fmt.Fprintf(w, "\n%s, %s at %s: %s: %s\n", plain(e.Service), what, stamp(e.At), e.Decision, plain(e.Text))
-	fmt.Fprintf(w, "  %d requests copied and compared, %d of them beside a second answer of the baseline; %d of the %d needed count\n",
+	fmt.Fprintf(w, "  %d requests copied and compared, %d of them beside a second answer of the baseline; %d count, of %d needed\n",
 		s.Comparisons, s.Second, s.Whole, s.Least)
 	if s.NotCompared > 0 {
 		fmt.Fprintf(w, "  %d bodies could not be compared\n", s.NotCompared)

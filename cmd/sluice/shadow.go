@@ -58,7 +58,8 @@ masked.
   ignored     may differ, as the file says (--all)
 
 Exit status: 0 if the answers are alike, 1 if they differ, 2 if too few are
-compared to tell, 3 if there is no report. Of several versions, the worst counts.`,
+compared to tell, 3 if there is no report. That is of the versions that get copies
+now, the worst; or of the last that got some.`,
 		Example: `  sluice shadow report web
   sluice shadow report web --version v2 --json | jq -r '.shadows[].patterns[].fields[] | select(.state == "different") | .name'`,
 		Args:              cobra.ExactArgs(1),
@@ -98,10 +99,15 @@ func noShadow(service, version string) error {
 		Remedy: fmt.Sprintf("set services.%s.shadow.to in the file, or start a rollout whose policy has a shadow stage", service)}
 }
 
-// decided ends with the status of the worst version.
+// decided ends with the status of those that get copies now, or of the last that
+// did.
 func decided(all *api.Shadows) error {
+	counts := slices.DeleteFunc(slices.Clone(all.Shadows), func(s api.Shadow) bool { return !s.Active })
+	if len(counts) == 0 {
+		counts = all.Shadows[:1]
+	}
 	worst := statusAlike
-	for _, s := range all.Shadows {
+	for _, s := range counts {
 		switch compare.Decision(s.Decision) {
 		case compare.Pass:
 		case compare.Fail:

@@ -42,6 +42,17 @@ func rank(active bool) int {
 	return 1
 }
 
+// newest returns one comparison for each version, so that its metrics are of one.
+func (all comparisons) newest() map[string]*comparison {
+	newest := map[string]*comparison{}
+	for _, c := range all {
+		if n := newest[c.to]; n == nil || c.order > n.order {
+			newest[c.to] = c
+		}
+	}
+	return newest
+}
+
 // fillShadow writes a report for the API.
 func fillShadow(s *api.Shadow, r compare.Report) {
 	s.Decision, s.Reasons = string(r.Verdict.Decision), r.Verdict.Reasons
@@ -67,7 +78,7 @@ func (s *Server) comparedNow() []stats.Compared {
 	var told []stats.Compared
 	var all []*comparison
 	for service, of := range s.fleet.compared {
-		for _, c := range of {
+		for _, c := range of.newest() {
 			told, all = append(told, stats.Compared{Service: service, Version: c.to}), append(all, c)
 		}
 	}

@@ -24,6 +24,9 @@ func (s *Server) shadowSeen(id string, stage int, service string) (*rollout.Shad
 	if report.Verdict.Decision == compare.Fail {
 		out.Failed = "its answers differ from the baseline's: " + out.Text
 	}
+	if healthy, known := s.endpoints(service, c.to); known > 0 && healthy == 0 {
+		out.Text += "; the candidate has no healthy endpoint"
+	}
 	return out, shadowEvidence(&report, c.config.Least)
 }
 

@@ -127,11 +127,13 @@ func shadowMatcher(s *configs.Shadow) (*routing.Matcher, error) {
 	return routing.NewMatcher("match", matchOf(s.Match))
 }
 
-// comparisons are those of a service, by the version that got the copies. Those
-// that are over stay to be read.
-type comparisons map[string]*comparison
+// comparisons are those of a service. Those that are over stay to be read.
+type comparisons map[occasion]*comparison
 
-// maxCompared bounds the versions of a service whose comparisons are kept.
+// occasion is why which version gets copies: a rollout, or "", the file.
+type occasion struct{ to, rollout string }
+
+// maxCompared bounds the comparisons of a service that are kept.
 const maxCompared = 4
 
 // comparison returns the one comparison of a service that goes on, which is new if
@@ -143,11 +145,12 @@ func (f *fleet) comparison(service string, about subject) *comparison {
 		f.compared[service] = all
 	}
 	all.rest()
-	c := all[about.to]
+	at := occasion{about.to, about.rollout}
+	c := all[at]
 	if c == nil || !reflect.DeepEqual(c.subject, about) {
 		f.begun++
 		c = newComparison(about, f.begun, f.now(), f.turns)
-		all[about.to] = c
+		all[at] = c
 		all.shrink()
 	}
 	c.active = true
@@ -164,16 +167,11 @@ func (all comparisons) rest() {
 // shrink forgets the oldest where there are too many.
 func (all comparisons) shrink() {
 	for len(all) > maxCompared {
-		oldest := slices.MinFunc(slices.Collect(maps.Values(all)), func(a, b *comparison) int { return cmp.Compare(a.order, b.order) })
-		delete(all, oldest.to)
+		delete(all, slices.MinFunc(slices.Collect(maps.Keys(all)), func(a, b occasion) int { return cmp.Compare(all[a].order, all[b].order) }))
 	}
 }
 
 // retire forgets the versions that are gone.
 func (all comparisons) retire(svc *state.Service) {
-	for version := range all {
-		if svc.Versions[version] == nil {
-			delete(all, version)
-		}
-	}
+	maps.DeleteFunc(all, func(of occasion, _ *comparison) bool { return svc.Versions[of.to] == nil })
 }

@@ -254,14 +254,19 @@ func TestComparisonsAreBounded(t *testing.T) {
 		f.comparison("web", subject{to: fmt.Sprint("v", i), from: []string{"v"}})
 	}
 	all := f.compared["web"]
-	if len(all) != maxCompared || all["v5"] == nil || all["v2"] == nil || all["v1"] != nil {
+	of := func(version string) *comparison { return all[occasion{to: version}] }
+	if len(all) != maxCompared || of("v5") == nil || of("v2") == nil || of("v1") != nil {
 		t.Errorf("%v", all)
 	}
-	if again := f.comparison("web", subject{to: "v3", from: []string{"v"}}); again != all["v3"] || !again.active || all["v5"].active {
+	if again := f.comparison("web", subject{to: "v3", from: []string{"v"}}); again != of("v3") || !again.active || of("v5").active {
 		t.Error("another comparison of the same")
 	}
+	f.comparison("web", subject{to: "v3", from: []string{"v"}, rollout: "r1"})
+	if newest := all.newest(); len(all) != maxCompared || newest["v3"].rollout != "r1" || of("v3") == nil || of("v2") != nil {
+		t.Errorf("%v", all)
+	}
 	all.retire(&state.Service{Versions: map[string]*state.Version{"v3": {}}})
-	if len(all) != 1 {
+	if len(all) != 2 {
 		t.Errorf("%v", all)
 	}
 }
