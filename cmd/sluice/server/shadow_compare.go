@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/http"
 	"runtime"
 	"sync"
 	"time"
@@ -52,14 +53,48 @@ func (c *comparison) tell(p *proxy.ShadowPair) {
 	if p.Baseline.Failure != "" {
 		return // the client got no answer to compare with
 	}
+	pair := pairOf(p)
+	if conditional(&pair) {
+		return
+	}
+	c.turns <- struct{}{}
+	defer func() { <-c.turns }()
+	c.Add(pair)
+}
+
+func pairOf(p *proxy.ShadowPair) compare.Pair {
 	pair := compare.Pair{Method: p.Method, Path: p.Path, Baseline: responseOf(&p.Baseline), Candidate: responseOf(&p.Candidate)}
 	if p.Again != nil {
 		again := responseOf(p.Again)
 		pair.Again = &again
 	}
-	c.turns <- struct{}{}
-	defer func() { <-c.turns }()
-	c.Add(pair)
+	return pair
+}
+
+// conditional reports that a pair has nothing to compare, since the client has asked
+// for what it does not hold yet: a client holds what the baseline has sent, so that
+// a version whose entity tags and dates are others answers 200 where the baseline
+// has 304, or 206 (RFC 9110, section 13.1). Such a 200 is no difference. The two
+// copies are treated alike, as the test of noise demands.
+func conditional(p *compare.Pair) bool {
+	if p.Baseline.Status != http.StatusNotModified && p.Baseline.Status != http.StatusPartialContent {
+		return false
+	}
+	copies := []*compare.Response{&p.Candidate}
+	if p.Again != nil {
+		copies = append(copies, p.Again)
+	}
+	told := p.Baseline.Status == http.StatusPartialContent
+	for _, r := range copies {
+		switch r.Status {
+		case p.Baseline.Status:
+		case http.StatusOK:
+			*r = p.Baseline
+		default:
+			told = true
+		}
+	}
+	return !told
 }
 
 // responseOf translates an answer. One that broke off counts as none.

@@ -287,3 +287,37 @@ func TestShadowFailures(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// What a client holds of the baseline is no difference of the candidate, whose
+// failures are told all the same.
+func TestConditionalRequests(t *testing.T) {
+	answer := func(status int, body string) proxy.ShadowAnswer {
+		a := answered(body)
+		a.Status = status
+		return a
+	}
+	for _, c := range []struct {
+		baseline, candidate, again proxy.ShadowAnswer
+		compared                   int64
+		differs                    string
+	}{
+		{answer(304, ""), answer(200, "a"), answer(304, ""), 0, ""},
+		{answer(304, ""), answer(304, ""), answer(200, "b"), 0, ""},
+		{answer(304, ""), answer(500, "a"), answer(304, ""), 1, "status"},
+		{answer(304, ""), answer(404, "a"), answer(200, "b"), 1, "status"},
+		{answer(206, "a"), answer(206, "b"), answer(206, "a"), 1, "body"},
+		{answer(206, "a"), answer(200, "ab"), answer(206, "a"), 1, ""},
+		{answer(206, "a"), answer(404, ""), answer(206, "a"), 1, "status"},
+		{answer(200, "a"), answer(304, ""), answer(200, "a"), 1, "status"},
+	} {
+		c2 := newComparison(subject{config: compareConfig(new(configs.DefaultShadow()))}, 1, time.Now(), make(chan struct{}, 1))
+		c2.tell(&proxy.ShadowPair{Method: "GET", Path: "/", Baseline: c.baseline, Candidate: c.candidate, Again: &c.again})
+		r, differs := c2.Report(), ""
+		if len(r.Patterns) > 0 {
+			differs = r.Patterns[0].Fields[0].Name
+		}
+		if r.Comparisons != c.compared || differs != c.differs {
+			t.Errorf("%d, %d, %d: %d compared, %q differs", c.baseline.Status, c.candidate.Status, c.again.Status, r.Comparisons, differs)
+		}
+	}
+}
