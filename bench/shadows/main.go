@@ -130,11 +130,11 @@ func heading(ctx context.Context, o options) string {
 	return fmt.Sprintf("# What copies of requests cost customers\n\n%s; %s, %d cores; %s; tree %s, %s; load averages before %s\n\n"+
 		"%.0f requests/s for 200 bytes over %d connections, endpoints that take %v; %d pairs of %v; GOMAXPROCS=%d; started by %s.\n\n%s\n%s",
 		time.Now().UTC().Format("2006-01-02 15:04 UTC"), m.CPU, m.Cores, m.Kernel, m.Commit, m.Go, m.Load,
-		o.rate, connections, o.wait, o.pairs, o.slice, o.cores, strings.Join(first(), " "), reading, columns)
+		o.rate, connections, o.wait, o.pairs, o.slice, o.cores, before(1)[0], reading, columns)
 }
 
 // reading says how the table is to be read.
 const reading = `Two services of one Sluice have the same endpoint; the requests to one of them are copied to a version of its own, and the answers compared. The same connections ask the two in turn, in an order
-that is drawn for each pair, and each request is timed from the moment at which it was due. The interval is that of drawing the pairs anew (a block bootstrap): what is in it can't be told from chance. The goal
-is a p99 within 2%. CPU time is that of Sluice, its copies and comparisons included, which take it from nobody as long as there is some left.
+that is drawn for each pair, and each request is timed from the moment at which it was due. "All" is of all answers together: a neighbour on the machine that takes a moment of one slice moves it. "By pair" is the median of
+what each pair says, which such a moment doesn't move. Intervals are those of drawing the pairs anew (a block bootstrap): what is in them can't be told from chance. The goal is a p99 within 2%. CPU time is that of Sluice, its copies and comparisons included, which take it from nobody as long as there is some left.
 `

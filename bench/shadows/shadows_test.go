@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"math"
 	"net"
 	"os"
 	"strings"
@@ -20,8 +19,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConfigurationLoads(t *testing.T) {
 	for _, r := range rows {
 		text := configuration(r, "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4")
-		if _, err := configs.Parse("sluice.yaml", []byte(text), func(string) (string, bool) { return "", false }); err != nil {
-			t.Errorf("%s: %v", r.name, err)
+		file, err := configs.Parse("sluice.yaml", []byte(text), func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Fatalf("%s: %v", r.name, err)
+		}
+		if found := file.Unsupported(); len(found) > 0 {
+			t.Errorf("%s: %v", r.name, found)
 		}
 	}
 }
@@ -41,7 +44,7 @@ func TestALoadIsAnswered(t *testing.T) {
 		t.Fatalf("%d slices, %v", len(all), err)
 	}
 	s, err := summarise(all)
-	if err != nil || s.answers == 0 || s.p50[0] < 1 || s.p99[1] < s.p50[1] || s.low > s.high {
+	if err != nil || s.answers == 0 || s.p50[0] < 1 || s.p99[1] < s.p50[1] || s.all.low > s.all.high || s.paired.low > s.paired.high {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if line := s.String("all"); strings.Count(line, "|") != strings.Count(strings.Split(columns, "\n")[0], "|") {
@@ -65,7 +68,8 @@ func TestSummary(t *testing.T) {
 		all = append(all, slice{Copied: copied, Took: times, CPU: 100 * time.Millisecond, Asked: 100})
 	}
 	s, err := summarise(all)
-	if err != nil || s.p50 != [2]float64{1, 1} || s.p99 != [2]float64{2, 3} || math.Abs(s.change-0.5) > 1e-9 || math.Abs(s.low-0.5) > 1e-9 || s.high != s.low || s.cpu != [2]float64{1000, 1000} || s.answers != 2000 {
+	half := change{0.5, 0.5, 0.5}
+	if err != nil || s.p50 != [2]float64{1, 1} || s.p99 != [2]float64{2, 3} || s.all != half || s.paired != half || s.cpu != [2]float64{1000, 1000} || s.answers != 2000 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	all[3].Failed = 1

@@ -85,11 +85,11 @@ func startStage(ctx context.Context, dir string, o options, r row) (*stage, erro
 	}
 	for i, endpoint := range free[2:] {
 		if err == nil {
-			_, err = s.start(fmt.Sprint("endpoint-", i), on(loadCore), append(first(), self, "endpoint", endpoint, waits[i].String())...)
+			_, err = s.start(fmt.Sprint("endpoint-", i), on(loadCore), append(before(ofRequests-i), self, "endpoint", endpoint, waits[i].String())...)
 		}
 	}
 	if err == nil {
-		s.sluice, err = s.start("sluice", on(sluiceCore), append(first(), "env", fmt.Sprint("GOMAXPROCS=", o.cores), o.sluice, "serve", "-c", file)...)
+		s.sluice, err = s.start("sluice", on(sluiceCore), append(before(ofRequests), "env", fmt.Sprint("GOMAXPROCS=", o.cores), o.sluice, "serve", "-c", file)...)
 	}
 	if err == nil {
 		err = s.sluice.AwaitReady(ctx, 15*time.Second, func() error { return probe(s.address) })
@@ -100,11 +100,20 @@ func startStage(ctx context.Context, dir string, o options, r row) (*stage, erro
 	return s, nil
 }
 
-// first runs a program before all others on its core, where that is allowed: what
-// is measured needs a part of the core alone, and is not to wait for a neighbour.
-func first() []string {
+// The order in which programs come on a core, the last first: the clients' clock
+// is not to wait for work that copies make.
+const (
+	ofCopies = 1 + iota
+	ofRequests
+	ofClients
+)
+
+// before runs a program before all others on its core but those of a higher place,
+// where that is allowed: what is measured needs a part of the core alone, and is
+// not to wait for a neighbour.
+func before(place int) []string {
 	if exec.Command("chrt", "-f", "1", "true").Run() == nil {
-		return []string{"chrt", "-f", "1"}
+		return []string{"chrt", "-f", strconv.Itoa(place)}
 	}
 	return []string{"nice", "-n", "-20"}
 }
@@ -194,7 +203,7 @@ func (s *stage) ask(ctx context.Context) (all []slice, err error) {
 	if s.o.cores > 1 {
 		core = rig.AnyCore
 	}
-	p, err := s.start("load", core, append(first(), s.self, "load", string(what))...)
+	p, err := s.start("load", core, append(before(ofClients), s.self, "load", string(what))...)
 	if err != nil {
 		return nil, err
 	}
