@@ -222,3 +222,43 @@ func TestNothingStartsAfterTheEnd(t *testing.T) {
 		t.Errorf("it was copied: %v", seen)
 	}
 }
+
+// TestCopiesBreakNoRequestsConnection: an endpoint of HTTP/2 that breaks the
+// connection on which it gets a copy breaks none that requests share.
+func TestCopiesBreakNoRequestsConnection(t *testing.T) {
+	type connKey struct{}
+	held, on := make(chan struct{}), make(chan struct{})
+	v1 := backend2(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Header.Get("Sluice-Shadow") != "":
+			r.Context().Value(connKey{}).(net.Conn).Close()
+		case r.URL.Path == "/hold":
+			close(held)
+			<-on
+		}
+		io.WriteString(w, "ok")
+	}, func(s *http.Server) {
+		s.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
+	})
+	k := new(told)
+	r := newRig(t, map[string]string{"v1": v1, "v2": v1}, speaksHTTP2, shadowsV1(k, func(s *Shadow) { s.Again = true }))
+	answer := make(chan string)
+	go func() { answer <- r.exchangeRaw(get("/hold", closing)) }()
+	<-held
+	for range 10 {
+		if s := statuses(r.exchangeRaw(get("/", closing))); s != "200" {
+			t.Fatalf("a customer got %s", s)
+		}
+		if p := k.one(t); p.Candidate.Failure != shadowBroken || p.Again.Failure != shadowBroken {
+			t.Errorf("told of %+v and %+v", p.Candidate, p.Again)
+		}
+	}
+	close(on)
+	if s := statuses(<-answer); s != "200" {
+		t.Errorf("the customer whose request was under way got %s", s)
+	}
+	k.one(t)
+	if n := r.clusters["v1"].Status()[0].Failures; n != 0 {
+		t.Errorf("%d failures are counted", n)
+	}
+}

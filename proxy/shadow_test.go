@@ -428,3 +428,71 @@ func TestClientsOfHTTP2AreCopied(t *testing.T) {
 		t.Errorf("%d connections for the copies", n)
 	}
 }
+
+// TestCopyFollowsTheAnswer: the candidate hears of a request when its customer has
+// the whole answer, and not before.
+func TestCopyFollowsTheAnswer(t *testing.T) {
+	halfway, on := make(chan struct{}), make(chan struct{})
+	v1 := newRecorder(t, func(c net.Conn, _ *message) bool {
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+		close(halfway)
+		<-on
+		_, err := io.WriteString(c, "world")
+		return err == nil
+	})
+	v2 := newRecorder(t, nil)
+	k := new(told)
+	r := newRig(t, map[string]string{"v1": v1.addr, "v2": v2.addr}, shadowsV1(k))
+	c := r.dial()
+	io.WriteString(c, get("/"))
+	until(t, c, "hello")
+	<-halfway
+	if n := r.srv.shadows.copies.used.Load(); n != 0 || v2.connections() != 0 {
+		t.Errorf("%d copies are under way before the answer is", n)
+	}
+	close(on)
+	until(t, c, "world")
+	if p := k.one(t); string(p.Baseline.Body) != "helloworld" {
+		t.Errorf("told of %q", p.Baseline.Body)
+	}
+	v2.one()
+}
+
+// TestBodiesOfHTTP2AreCopied, in frames of any size, to endpoints of either
+// version.
+func TestBodiesOfHTTP2AreCopied(t *testing.T) {
+	echo := func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Write(body)
+	}
+	for name, start := range map[string]func() (string, option){
+		"1.1": func() (string, option) { return backend(t, echo), func(*rig) {} },
+		"2":   func() (string, option) { return backend2(t, echo), speaksHTTP2 },
+	} {
+		k := new(told)
+		address, way := start()
+		r := newRig(t, map[string]string{"v1": address, "v2": address}, h2c, way,
+			shadowsV1(k, func(s *Shadow) { s.Methods, s.MaxBody = []string{"POST"}, 300_000 }))
+		c := client2(t, nil)
+		for _, size := range []int{0, 1, 16 << 10, 100_000, 300_000} {
+			for _, declared := range []bool{false, true} {
+				body := strings.Repeat("x", size)
+				var in io.Reader = strings.NewReader(body)
+				if !declared {
+					in = io.MultiReader(in)
+				}
+				req, err := http.NewRequest("POST", "http://"+r.addr+"/", in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, got := r.do(c, req); got != body {
+					t.Fatalf("HTTP/%s: the customer got %d of %d bytes", name, len(got), size)
+				}
+				if p := k.one(t); string(p.Baseline.Body) != body || string(p.Candidate.Body) != body || p.Candidate.Failure != "" {
+					t.Errorf("HTTP/%s, %d bytes: told of %d and %d, %q", name, size, len(p.Baseline.Body), len(p.Candidate.Body), p.Candidate.Failure)
+				}
+			}
+		}
+		r.awaitIdle(t)
+	}
+}
