@@ -28,6 +28,7 @@ type (
 		Method   string     `json:"method"`
 		URL      string     `json:"url"`
 		Headers  []harField `json:"headers"`
+		BodySize int64      `json:"bodySize"` // -1: not known
 		PostData *struct {
 			MimeType string     `json:"mimeType"`
 			Text     string     `json:"text"`
@@ -199,7 +200,9 @@ func (e *harEntry) exchange() Exchange {
 		if valueOf(x.Fields, "Content-Type") == "" && p.MimeType != "" {
 			x.Fields = append(x.Fields, Field{"Content-Type", p.MimeType})
 		}
+		x.Bodyless = len(x.Body) == 0 && len(p.Params) > 0
 	}
+	x.Bodyless = x.Bodyless || len(x.Body) == 0 && e.Request.BodySize > 0
 	return x
 }
 

@@ -268,6 +268,8 @@ func TestOddHARs(t *testing.T) {
 		{"base64", `{"log": {"entries": [{"request": {"method": "GET", "url": "http://a.test/x"}, "response": {"status": 200, "content": {"mimeType": "application/json", "text": "` + base + `", "encoding": "base64"}}},` +
 			`{"request": {"method": "GET", "url": "http://a.test/abc123def456"}, "response": {"status": 200, "content": {"text": "!!", "encoding": "base64"}}}]}}`, "json: $.token", ""},
 		{"parameters without a text", `{"log": {"entries": [{"request": {"method": "POST", "url": "http://a.test/x", "postData": {"mimeType": "application/x-www-form-urlencoded", "params": [{"name": "a", "value": "b c"}]}}, "response": {"status": 200}}]}}`, "a: b c", ""},
+		{"a form whose text is missing", `{"log": {"entries": [{"request": {"method": "POST", "url": "http://a.test/x", "bodySize": 9, "postData": {"mimeType": "multipart/form-data; boundary=x", "params": [{"name": "a", "value": "b"}]}}, "response": {"status": 200}}]}}`, "# what it sent is not recorded: fill in its body\n", ""},
+		{"a guessed type", `{"log": {"entries": [{"request": {"method": "GET", "url": "http://a.test/x"}, "response": {"status": 204, "headers": [{"name": "date", "value": "x"}], "content": {"mimeType": "text/plain"}}}]}}`, "expect: {status: [204]}\n", ""},
 		{"cookies without a field", `{"log": {"entries": [{"request": {"method": "GET", "url": "http://a.test/x"}, "response": {"status": 200, "cookies": [{"name": "csrf", "value": "abc123def456"}]}},` +
 			`{"request": {"method": "GET", "url": "http://a.test/", "headers": [{"name": "x-csrf", "value": "abc123def456"}, {"name": ":path", "value": "/"}]}, "response": {"status": 200}}]}}`, "cookie: csrf", ""},
 		{"out of order", `{"log": {"entries": [{"startedDateTime": "2026-11-23T08:00:02.000Z", "request": {"method": "GET", "url": "http://a.test/second"}, "response": {"status": 200}},` +
@@ -418,7 +420,7 @@ journeys:
       - name: home
         path: /
         expect: {status: [200]}
-      # the log holds no bodies: fill in what was sent
+      # what it sent is not recorded: fill in its body
       - name: post-login
         method: POST
         path: /login?token={{token}}

@@ -27,7 +27,10 @@ type capture struct {
 // step makes a step of an exchange.
 func (v *values) step(at int, e *Exchange) *step {
 	v.at = at
-	s := &step{method: e.Method, status: e.Status, kind: mediaType(e.Type)}
+	s := &step{method: e.Method, status: e.Status, kind: mediaType(valueOf(e.Answer, "Content-Type"))}
+	if len(e.Answer) == 0 {
+		s.kind = mediaType(e.Type) // else that may be a browser's guess
+	}
 	if s.kind == "x-unknown" || e.Status >= 300 && e.Status < 400 || !strings.Contains(s.kind, "/") || strings.ContainsAny(s.kind, "*{") || hasControls(s.kind) || e.Method == "HEAD" {
 		s.kind = ""
 	}
@@ -41,12 +44,15 @@ func (v *values) step(at int, e *Exchange) *step {
 	case e.Status >= 400:
 		s.comments = append(s.comments, fmt.Sprintf("it was answered with %d", e.Status))
 	}
-	if e.Bodyless && e.Method != "GET" && e.Method != "HEAD" && e.Method != "OPTIONS" {
-		s.comments = append(s.comments, "the log holds no bodies: fill in what was sent")
+	if e.Bodyless && !isSafe(e.Method) {
+		s.comments = append(s.comments, "what it sent is not recorded: fill in its body")
 	}
 	v.answers = append(v.answers, read(e))
 	return s
 }
+
+// isSafe tells whether a method changes nothing, and has no body.
+func isSafe(method string) bool { return method == "GET" || method == "HEAD" || method == "OPTIONS" }
 
 // path returns the path and the query of a step.
 func (v *values) path(e *Exchange) string {
@@ -138,7 +144,7 @@ var browserFields = []string{"host", "connection", "content-length", "transfer-e
 
 // headers returns the fields that a step needs.
 func (v *values) headers(e *Exchange, b *body) (fields []Field) {
-	unsafe := e.Method != "GET" && e.Method != "HEAD" && e.Method != "OPTIONS"
+	unsafe := !isSafe(e.Method)
 	for _, f := range e.Fields {
 		lower := strings.ToLower(f.Name)
 		switch {
