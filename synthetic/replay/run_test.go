@@ -385,3 +385,47 @@ func (p *pairs) Add(r *Request, baseline, again, target *Answer) {
 	}
 	p.all = append(p.all, strings.Join([]string{r.Method, string(baseline.Body), second, string(target.Body)}, " "))
 }
+
+// lines is a log of so many lines, made as it is read.
+type lines struct {
+	left int
+	line string
+	rest string
+}
+
+func (l *lines) Read(p []byte) (int, error) {
+	if l.rest == "" {
+		if l.left == 0 {
+			return 0, io.EOF
+		}
+		l.left--
+		l.rest = l.line
+	}
+	n := copy(p, l.rest)
+	l.rest = l.rest[n:]
+	return n, nil
+}
+
+// BenchmarkRun is a request's whole way: its line, its session, the wire, the
+// tally. What the server costs is in it.
+func BenchmarkRun(b *testing.B) {
+	target, _ := answering(b, func(int, int, string) string { return "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello" })
+	for name, text := range map[string]string{
+		"common": line("192.0.2.7", 0, "GET", "/products/17?a=b", 200),
+		"json":   `{"level":"info","ts":"2026-11-23T09:03:04.123456Z","msg":"request","client":"192.0.2.77","method":"GET","host":"shop.example.com","path":"/products/17","proto":"1.1","status":200,"took":1.500000,"bytes_in":5,"bytes_out":2326,"service":"web","version":"v1","reason":"pin","endpoint":"127.0.0.1:9001","retries":0}` + "\n",
+	} {
+		b.Run(name, func(b *testing.B) {
+			s, err := Open([]string{"-"}, &lines{left: b.N, line: text})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			b.ReportAllocs()
+			b.ResetTimer()
+			rep := Run(b.Context(), Config{Target: target, Cookies: true}, s, newParser(b, Layout{Session: "none"}))
+			if rep.Sent != int64(b.N) || rep.Errors > 0 {
+				b.Fatalf("%+v", rep)
+			}
+		})
+	}
+}
