@@ -15,14 +15,15 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "See the main job done, told step by step",
-		Long: `Run the proxy, three services with several versions each as real HTTP servers, and
+		Long: `Run the proxy, four services with several versions each as real HTTP servers, and
 browsers and API clients, all in this process, and tell what happens: a tester on
-a dark version, a flip to 5%, 50% and 100%, a broken version, a
-rollback; then four rollouts with no hands, three of them of bad versions. Each
-promise is checked by what the clients saw.
+a dark version, a flip to 5%, 50% and 100%, a broken version, a rollback; a version
+that fails a journey, and one whose answers differ; then four rollouts with no
+hands, three of them of bad versions. Each promise is checked by what the clients
+saw.
 
-It needs no file and leaves none behind, and ends by itself within two minutes; with
---keep it goes on for you to play with. The exit status is 1 if a promise was
+It needs no file and leaves none behind, and ends by itself in about two minutes;
+with --keep it goes on for you to play with. The exit status is 1 if a promise was
 broken or the story was interrupted.`,
 		Example: `  sluice demo
   sluice demo --keep

@@ -109,6 +109,8 @@ func (s *story) invitations() []string {
 		p + " weights api v2=70 v3=30 --pins move",
 		p + " history web",
 		p + " explain GET " + s.proxyURL + "/cart",
+		p + " matrix books              # and: matrix show books v2 order",
+		p + " shadow report books",
 		"  curl -i " + s.proxyURL + "/",
 		"  curl -i -H \"Sluice-Token: $(" + s.program + " token web=v3)\" " + s.proxyURL + "/",
 		"  curl -i -H 'X-Tenant: acme' " + s.proxyURL + "/api/orders",

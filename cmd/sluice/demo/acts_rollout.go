@@ -16,10 +16,10 @@ const affordable = 40
 
 // good rolls a version out that is as good as the one before, and touches nothing.
 func (s *story) good(ctx context.Context) error {
-	s.say("From here on nobody presses a button. A third service, shop, has %d shoppers at a time. CI says one line, and then the "+
+	s.say("From here on nobody presses a button. Another service, shop, has %d shoppers at a time. CI says one line, and then the "+
 		"policy of the file goes on by itself: probes of the dark version, then 5, 25, 50 and 100%% of new sessions. Whether it goes "+
 		"on is decided by a judge, who compares the sessions of both versions, and who may be asked as often as one likes.", s.pace.Shoppers)
-	s.load.openShop()
+	s.load.open("shop", aisles)
 	begun := time.Now()
 	warm, err := s.await(ctx, func() bool { return len(s.of("shop", begun)) >= 20*s.pace.Shoppers })
 	if err != nil {

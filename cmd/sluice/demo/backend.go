@@ -30,6 +30,8 @@ type backend struct {
 	latency          time.Duration   // of an answer, on average
 	failEvery        int64           // every how many-th request fails; 0: none does
 	reports          <-chan struct{} // closed when slowPath may be answered
+	broken           string          // a path that fails; "": none does
+	priceAsText      bool            // books: the price is a string, and no number
 
 	addr    string
 	http    *http.Server
@@ -38,6 +40,7 @@ type backend struct {
 
 	mu   sync.Mutex
 	got  int64     // requests
+	from origins   // of them
 	last time.Time // when the newest came
 }
 
@@ -64,7 +67,7 @@ func (b *backend) close() {
 
 // ServeHTTP answers with the version, after a while.
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	n := b.count()
+	n := b.count(r)
 	if r.URL.Path == slowPath {
 		b.waiting.Add(1)
 		defer b.waiting.Add(-1)
@@ -77,6 +80,10 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if b.failEvery > 0 && n%b.failEvery == 0 {
 		w.WriteHeader(http.StatusInternalServerError)
 		fmt.Fprintf(w, "%s %s: this page is broken\n", b.service, b.version)
+		return
+	}
+	if b.service == "books" {
+		b.serveBooks(w, r)
 		return
 	}
 	fmt.Fprintf(w, "%s %s: %s\n", b.service, b.version, r.URL.Path)
@@ -92,10 +99,28 @@ func (b *backend) report(ctx context.Context) {
 	}
 }
 
-// count counts a request and returns its number, from 1.
-func (b *backend) count() int64 {
+// origins are how many requests came from whom.
+type origins struct{ journeys, copies, visitors int }
+
+// origins returns from whom requests came.
+func (b *backend) origins() origins {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.from
+}
+
+// count counts a request and returns its number, from 1.
+func (b *backend) count(r *http.Request) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case r.Header.Get("Sluice-Synthetic") != "":
+		b.from.journeys++
+	case r.Header.Get("Sluice-Shadow") != "":
+		b.from.copies++
+	default:
+		b.from.visitors++
+	}
 	b.got++
 	b.last = time.Now()
 	return b.got

@@ -22,8 +22,8 @@ type Options struct {
 	Version string    // the program's
 	Program string    // how the program is called in commands to copy; "": sluice
 
-	edit  []string // replacements in the file, old and new by turns, for tests
-	brief bool     // leaves the rollouts out, for tests
+	edit []string // replacements in the file, old and new by turns, for tests
+	acts [2]int   // tells those from the one, counted from 0, to before the other; none: all; for tests
 }
 
 var (
@@ -77,7 +77,7 @@ func Run(ctx context.Context, opt Options) error {
 		return err
 	}
 	defer stage.close()
-	s := &story{stage: stage, voice: voice{out: opt.Out, color: opt.Color}, program: opt.Program, brief: opt.brief}
+	s := &story{stage: stage, voice: voice{out: opt.Out, color: opt.Color}, program: opt.Program, from: opt.acts[0], to: opt.acts[1]}
 	s.opening()
 	stage.load.start()
 	err = s.tell(ctx)

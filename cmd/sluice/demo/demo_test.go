@@ -87,11 +87,14 @@ func TestEveryPromiseIsKept(t *testing.T) {
 	}
 }
 
+// byHand are the acts before those that take longer.
+var byHand = [2]int{0, 7}
+
 // Checks that could not fail would prove nothing.
 func TestBrokenPromisesAreFound(t *testing.T) {
 	out := new(audience)
 	withoutPins := []string{"pin: {by: \"header:X-Tenant\"}", "pin: {by: none}", "  web:\n", "  web:\n    pin: {by: none}\n"}
-	if err := perform(t, t.Context(), Options{Out: out, edit: withoutPins, brief: true}); !errors.Is(err, ErrBroken) {
+	if err := perform(t, t.Context(), Options{Out: out, edit: withoutPins, acts: byHand}); !errors.Is(err, ErrBroken) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	text := out.String()
@@ -106,6 +109,20 @@ func TestBrokenPromisesAreFound(t *testing.T) {
 	}
 }
 
+func TestJourneysThatPassEverywhereAreFound(t *testing.T) {
+	out := new(audience)
+	blind := []string{"expect: {status: [201]}", "expect: {status: [201, 500]}"}
+	if err := perform(t, t.Context(), Options{Out: out, edit: blind, acts: [2]int{7, 8}}); !errors.Is(err, ErrBroken) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text := out.String()
+	for _, want := range []string{"FAILED 8. of 8 journeys by versions one fails", "FAILED 8. v2 gets no weight while it fails", "ok     8. journeys are in no statistic"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+}
+
 func TestInterruptedInTheMiddle(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -113,7 +130,7 @@ func TestInterruptedInTheMiddle(t *testing.T) {
 	if err := perform(t, ctx, Options{Out: out}); !errors.Is(err, ErrInterrupted) {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if text := out.String(); strings.Contains(text, "4 of 12") || !strings.Contains(text, "Interrupted. Everything has stopped; the 4 promises checked so far were kept.") {
+	if text := out.String(); strings.Contains(text, "4 of 14") || !strings.Contains(text, "Interrupted. Everything has stopped; the 4 promises checked so far were kept.") {
 		t.Error(text)
 	}
 }
@@ -145,10 +162,10 @@ func TestKeepTellsOfChanges(t *testing.T) {
 			})
 		})
 	}
-	if err := perform(t, ctx, Options{Out: out, Keep: true, brief: true, Listen: "127.0.0.1:0", Admin: "127.0.0.1:0"}); err != nil {
+	if err := perform(t, ctx, Options{Out: out, Keep: true, acts: byHand, Listen: "127.0.0.1:0", Admin: "127.0.0.1:0"}); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if text := out.String(); !strings.Contains(text, "12 of 12") || !strings.Contains(text, "promises were kept.") {
+	if text := out.String(); !strings.Contains(text, "14 of 14") || !strings.Contains(text, "promises were kept.") {
 		t.Error(text)
 	}
 }

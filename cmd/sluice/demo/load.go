@@ -31,7 +31,7 @@ type load struct {
 
 	end     context.CancelFunc
 	running sync.WaitGroup
-	shop    *shoppers // nil: the shop is closed
+	shop    *shoppers // nil: none are there
 }
 
 func newLoad(base string, p pace) *load {

@@ -6,13 +6,18 @@ import (
 	"sync"
 )
 
-// aisles are what shoppers look at.
-var aisles = []string{"/shop", "/shop/shelf/3", "/shop/shelf/17", "/shop/till"}
+// aisles are what shoppers of shop look at, shelves those of books.
+var (
+	aisles  = []string{"/shop", "/shop/shelf/3", "/shop/shelf/17", "/shop/till"}
+	shelves = []string{"/books", "/books/3", "/books/17", "/books/42"}
+)
 
 // shoppers are browsers with short visits: many sessions in little time, which is
 // what a judge needs to be quick.
 type shoppers struct {
 	load    *load
+	service string
+	paths   []string
 	end     context.CancelFunc
 	running sync.WaitGroup
 
@@ -20,10 +25,11 @@ type shoppers struct {
 	sessions int64
 }
 
-// openShop lets shoppers in; they come until closeShop.
-func (l *load) openShop() {
+// open lets shoppers in a service, who look at these paths; they come until
+// closeShop.
+func (l *load) open(service string, paths []string) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &shoppers{load: l, end: cancel}
+	s := &shoppers{load: l, service: service, paths: paths, end: cancel}
 	for range l.pace.Shoppers {
 		s.running.Go(func() { s.browse(ctx) })
 	}
@@ -48,8 +54,8 @@ func (s *shoppers) browse(ctx context.Context) {
 			if n > 0 && !pause(ctx, jitter(s.load.pace.Stroll)) {
 				return
 			}
-			a := v.get(aisles[rand.IntN(len(aisles))])
-			a.Service, a.Session, a.First = "shop", id, n == 0
+			a := v.get(s.paths[rand.IntN(len(s.paths))])
+			a.Service, a.Session, a.First = s.service, id, n == 0
 			s.load.journal.add(a)
 		}
 	}

@@ -34,8 +34,9 @@ type stage struct {
 // declared are the addresses at which the example file expects the versions.
 var declared = map[[2]string]string{
 	{"web", "v1"}: "127.0.0.1:9001", {"web", "v2"}: "127.0.0.1:9002", {"web", "v3"}: "127.0.0.1:9003",
-	{"shop", "v1"}: "127.0.0.1:9021",
-	{"api", "v1"}:  "127.0.0.1:9011", {"api", "v2"}: "127.0.0.1:9012", {"api", "v3"}: "127.0.0.1:9013",
+	{"shop", "v1"}:  "127.0.0.1:9021",
+	{"books", "v1"}: "127.0.0.1:9031", {"books", "v2"}: "127.0.0.1:9032", {"books", "v3"}: "127.0.0.1:9033", {"books", "v4"}: "127.0.0.1:9034",
+	{"api", "v1"}: "127.0.0.1:9011", {"api", "v2"}: "127.0.0.1:9012", {"api", "v3"}: "127.0.0.1:9013",
 }
 
 // What the example file says of the proxy's own addresses and its key.
@@ -103,6 +104,10 @@ func (s *stage) startBackends() error {
 			b.latency = 4 * time.Millisecond
 		case [2]string{"web", "v3"}:
 			b.failEvery = 3
+		case [2]string{"books", "v2"}:
+			b.broken = "/books/pay"
+		case [2]string{"books", "v4"}:
+			b.priceAsText = true
 		case [2]string{"shop", "v3"}:
 			b.failEvery = 20
 		case [2]string{"shop", "v4"}:

@@ -14,7 +14,8 @@ type story struct {
 	*stage
 	voice
 	program string
-	brief   bool // without the rollouts
+	from    int // the first act that is told, from 0
+	to      int // the first that is not; 0: all are
 
 	began  time.Time
 	checks []check
@@ -60,26 +61,27 @@ func (s *story) acts() []act {
 		{"v2 gets everything, v1 drains", s.whole},
 		{"v3 is broken; rollback", s.bad},
 		{"Tenants of the API, and void pins", s.tenants},
-	}
-	if s.brief {
-		return acts
-	}
-	return append(acts, []act{
+		{"Journeys keep v2 of books out", s.journeys},
+		{"Copies of requests find what no journey asks", s.shadow},
 		{"With no hands: v2 of shop is as good as v1", s.good},
 		{"With no hands: v3 of shop fails now and then", s.failing},
 		{"With no hands: v4 of shop is slower", s.slower},
 		{"v5 of shop has another data shape", s.otherShape},
-	}...)
+	}
+	if s.to > 0 {
+		acts = acts[:s.to]
+	}
+	return acts[s.from:]
 }
 
 // partsInAll are the acts and the end.
-const partsInAll = 12
+const partsInAll = 14
 
 // opening introduces the stage.
 func (s *story) opening() {
 	s.began = time.Now()
 	s.heading("Sluice: several live versions, moved safely")
-	s.say("One proxy. Behind it two services, web and api, with three versions of each, and later a third one; "+
+	s.say("One proxy. Behind it two services, web and api, with three versions of each, and later two more; "+
 		"each version is a real HTTP server. In front of it %d browsers with cookies, who come and go, and %d API clients that work for %d tenants.",
 		s.pace.Browsers, s.pace.Clients, tenantsAtFirst)
 	s.line("\n  proxy      " + s.proxyURL + "\n  admin API  " + s.adminURL)
@@ -95,7 +97,7 @@ func (s *story) tell(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.part = i + 1
+		s.part = s.from + i + 1
 		s.heading("%d of %d  %s", s.part, partsInAll, a.title)
 		if err := a.play(ctx); err != nil {
 			return err
