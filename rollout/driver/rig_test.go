@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"sluice/rollout"
 	"sluice/rollout/hook"
 	"sluice/state"
 	"sluice/state/memory"
@@ -130,6 +131,7 @@ type world struct {
 	sources map[string]*source // by service
 	told    []hook.Transition
 	probe   func(ctx context.Context, service string) error
+	shadow  func(stage int) (*rollout.Shadow, *state.ShadowEvidence) // nil: nobody sends copies
 	healthy int
 }
 
@@ -216,6 +218,15 @@ func (w *world) options() Options {
 			probe := w.probe
 			w.mu.Unlock()
 			return probe(ctx, service)
+		},
+		Shadow: func(_ string, stage int, _ string) (*rollout.Shadow, *state.ShadowEvidence) {
+			w.mu.Lock()
+			shadow := w.shadow
+			w.mu.Unlock()
+			if shadow == nil {
+				return nil, nil
+			}
+			return shadow(stage)
 		},
 		Tell: func(t hook.Transition, _ []state.Hook) {
 			w.mu.Lock()

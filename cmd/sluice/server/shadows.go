@@ -88,6 +88,10 @@ func compareConfig(s *configs.Shadow) compare.Config {
 // rollout says, and the answers compared. targets are those of its versions.
 func (f *fleet) shadow(service string, declared *configs.Service, svc *state.Service, stage shadowStage, targets map[int]proxy.Target) error {
 	terms := declared.Shadow
+	if stage.rollout == "" && (terms == nil || terms.To == "") {
+		f.compared[service].rest()
+		return nil
+	}
 	if terms == nil {
 		terms = new(configs.DefaultShadow())
 	}
