@@ -82,7 +82,8 @@ worse than the margin".
              way to rolling back
   SAFE       e-value for "less than MARGIN times the baseline"
   shift      compares whole distributions of latency; p95, p99 count sessions with a
-             request slower than the baseline's 95th, 99th percentile`,
+             request slower than the baseline's 95th, 99th percentile; the
+             candidate's may be slower, as the policy says`,
 		Example: `  sluice rollout show r17
   sluice rollout show web
   sluice rollout show web --json | jq '.moves[-1].evidence'`,

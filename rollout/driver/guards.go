@@ -36,6 +36,10 @@ func judgeConfig(g state.Guards) judge.Config {
 	return cfg
 }
 
+// Slower returns how many times as slow as its baseline a candidate may be, by a
+// policy's guards: for whoever counts slow requests.
+func Slower(g state.Guards) float64 { return judgeConfig(g).Tolerated[judge.Shift] }
+
 // wholeShare is all new sessions in the units of state.Stage.Share.
 const wholeShare = 10_000
 

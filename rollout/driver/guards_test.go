@@ -37,6 +37,11 @@ func TestGuardsAreTranslated(t *testing.T) {
 	if got := judgeConfig(state.Guards{Latency: -1}).Tolerated[judge.Shift]; got != 1 {
 		t.Errorf("latencies are allowed %v where nothing was", got)
 	}
+	for latency, want := range map[float64]float64{0: 1.1, -1: 1, 0.5: 1.5, 99: mostTolerated} {
+		if got := Slower(state.Guards{Latency: latency}); got != want {
+			t.Errorf("latency %v: %v times as slow, want %v", latency, got, want)
+		}
+	}
 	for objectives, want := range map[float64]float64{0: 0.05, -1: 0, 0.2: 0.2} {
 		if got := objective(state.Guards{Objective: objectives}); got != want {
 			t.Errorf("objective %v: %v, want %v", objectives, got, want)

@@ -181,7 +181,7 @@ func (t *Ticket) End(o *stats.Outcome, marked bool) {
 	if t.began != nil {
 		t.began.first[a.index][bucket].Add(1)
 	}
-	slow := a.trial.slow.Load().by(bucket)
+	slow := a.trial.slow.Load().by(a.index, bucket)
 	if a.trial.rules.broken(o, marked) {
 		slow |= flagOf(Errors)
 	} else {

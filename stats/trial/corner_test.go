@@ -55,8 +55,8 @@ func TestReferenceIsOfThePast(t *testing.T) {
 	record(1000, 2e6)
 	c.pass(time.Minute)
 	tr.Drain(c.time())
-	if s := tr.slow.Load(); s.bucket[P95] != stats.BucketOf(2e6)+1 || s.nanos[P99] < 2e6 {
-		t.Errorf("slow from bucket %d (%d ns) on", s.bucket[P95], s.nanos[P95])
+	if s := tr.slow.Load(); s.bucket[1][P95] != stats.BucketOf(2e6)+1 || s.nanos[1][P99] < 2e6 {
+		t.Errorf("slow from bucket %d (%d ns) on", s.bucket[1][P95], s.nanos[1][P95])
 	}
 }
 
@@ -224,5 +224,38 @@ func TestConnectionsAreNoLatency(t *testing.T) {
 	}
 	if want := ([metrics]int{Errors: 1, P95: 1, P99: 1}); events != want {
 		t.Errorf("events %v, want %v", events, want)
+	}
+}
+
+// What the candidate may be slower is no slow request of its, whether it has ended
+// or hangs, and is one of the baseline's.
+func TestTheCandidateMayBeSlower(t *testing.T) {
+	var history stats.Histogram
+	history.Counts[stats.BucketOf(100e6)] = 1000 // of 4.4%: slow is what lies beyond
+	for slower, want := range map[float64][2]int{0: {2, 2}, 1: {2, 2}, 1.5: {0, 2}, 1e9: {0, 2}} {
+		tr, c := newTrial(0.5, func(cfg *Config) { cfg.History, cfg.Slower = &history, slower })
+		candidate, baseline := tr.Arms()
+		session, events := uint64(0), [2]int{}
+		begin := func(a *Arm) Ticket {
+			session++
+			return a.Begin(&Request{Session: session, Epoch: 5, Start: c.now})
+		}
+		for _, a := range []*Arm{candidate, baseline} {
+			ended := begin(a)
+			ended.End(&stats.Outcome{Status: 200, Nanos: 140e6, Now: c.now + 140e6}, false)
+		}
+		hang := []Ticket{begin(candidate), begin(baseline)}
+		c.pass(140 * time.Millisecond)
+		for _, e := range tr.Drain(c.time()).Events {
+			if e.Metric == P95 {
+				events[e.E-e.X]++
+			}
+		}
+		if events != want {
+			t.Errorf("%v times as slow: %v events of candidate and baseline, want %v", slower, events, want)
+		}
+		for i := range hang {
+			hang[i].Drop()
+		}
 	}
 }

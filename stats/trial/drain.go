@@ -102,12 +102,12 @@ func (t *Trial) Drain(now time.Time) Increments {
 
 // findHanging counts the requests under way that are bad already.
 func (t *Trial) findHanging(now int64) {
-	limits := t.slow.Load().nanos
-	if limits[Errors] = t.rules.latency; limits[Errors] > 0 {
-		limits[Errors]++ // an objective may be reached
-	}
+	slow := t.slow.Load()
 	for i := range t.arms {
-		a := &t.arms[i]
+		a, limits := &t.arms[i], slow.nanos[i]
+		if limits[Errors] = t.rules.latency; limits[Errors] > 0 {
+			limits[Errors]++ // an objective may be reached
+		}
 		a.flight.hanging(now-t.born, limits, func(m Metric, unit uint64, since int64) {
 			a.bad(flagOf(m), unit, t.born+since, now, 0)
 		})

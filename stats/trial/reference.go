@@ -13,6 +13,8 @@ type reference struct {
 	marks  []stats.Histogram // cumulative, one a minute, oldest first
 	marked int64             // when the last was made, Unix ns
 	now    *stats.Histogram  // the reference in force; nil: too little is known
+	// tolerated is by how many buckets the candidate may be slower.
+	tolerated int
 }
 
 const (
@@ -54,42 +56,53 @@ func (r *reference) mark(sum *stats.Histogram, now int64) {
 	}
 }
 
-// slowness is from which latency on a request is slow. It lies on an edge of the
-// reference's buckets.
+// slowness is from which latency on a request is slow, by arm. The baseline's limits
+// lie on an edge of the reference's buckets, the candidate's so many buckets above as
+// it may be slower.
 type slowness struct {
-	bucket [metrics]int   // the first that is slow; stats.Buckets: none
-	nanos  [metrics]int64 // where it begins; 0: nowhere
+	bucket [2][metrics]int   // the first that is slow; stats.Buckets: none
+	nanos  [2][metrics]int64 // where it begins; 0: nowhere
 }
 
 // slowness returns the limits by the reference in force.
 func (r *reference) slowness() *slowness {
-	s := &slowness{bucket: [metrics]int{stats.Buckets, stats.Buckets, stats.Buckets}}
+	s := &slowness{}
+	for arm := range s.bucket {
+		s.bucket[arm] = [metrics]int{stats.Buckets, stats.Buckets, stats.Buckets}
+	}
 	if r.now != nil {
-		s.set(P95, r.now, 0.95)
-		s.set(P99, r.now, 0.99)
+		s.set(P95, edgeBeyond(r.now, 0.95), r.tolerated)
+		s.set(P99, edgeBeyond(r.now, 0.99), r.tolerated)
 	}
 	return s
 }
 
-// set finds the lowest edge that at most the rest beyond q lies above.
-func (s *slowness) set(m Metric, h *stats.Histogram, q float64) {
+// edgeBeyond finds the lowest edge that at most the rest beyond q lies above.
+func edgeBeyond(h *stats.Histogram, q float64) (bucket int) {
 	rest := float64(h.Count()) * (1 - q)
-	above, bucket := 0.0, stats.Buckets
-	for bucket > 1 && above+float64(h.Counts[bucket-1]) <= rest {
+	above := 0.0
+	for bucket = stats.Buckets; bucket > 1 && above+float64(h.Counts[bucket-1]) <= rest; {
 		bucket--
 		above += float64(h.Counts[bucket])
 	}
-	if s.bucket[m] = bucket; bucket < stats.Buckets {
-		s.nanos[m] = int64(math.Ceil(stats.LowerEdge(bucket) * 1e9))
+	return bucket
+}
+
+// set notes a limit of the baseline's, and the candidate's so many buckets above.
+func (s *slowness) set(m Metric, bucket, tolerated int) {
+	for arm, edge := range [2]int{candidate: bucket + tolerated, baseline: bucket} {
+		if edge < stats.Buckets {
+			s.bucket[arm][m], s.nanos[arm][m] = edge, int64(math.Ceil(stats.LowerEdge(edge)*1e9))
+		}
 	}
 }
 
-// by returns the metrics by which a latency is slow.
-func (s *slowness) by(bucket int) (f flags) {
-	if bucket >= s.bucket[P95] {
+// by returns the metrics by which a latency of an arm is slow.
+func (s *slowness) by(arm, bucket int) (f flags) {
+	if bucket >= s.bucket[arm][P95] {
 		f |= flagOf(P95)
 	}
-	if bucket >= s.bucket[P99] {
+	if bucket >= s.bucket[arm][P99] {
 		f |= flagOf(P99)
 	}
 	return f

@@ -24,7 +24,7 @@ type Metric uint8
 // The metrics.
 const (
 	Errors Metric = iota
-	P95           // slower than the baseline's 95th percentile
+	P95           // slower than the baseline's 95th percentile, and than Config.Slower allows
 	P99           // slower than its 99th
 
 	metrics = int(iota)
@@ -49,6 +49,10 @@ type Config struct {
 	// History is the baseline's latencies before the trial, the reference until
 	// the trial has seen enough of its own; nil: none.
 	History *stats.Histogram
+	// Slower is how many times as slow as the baseline the candidate may be, as at
+	// rollout/judge: its latencies count as so much shorter for P95 and P99. Below 1:
+	// 1, the same.
+	Slower float64
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Shards is how many sets of counters there are, rounded up to a power of
@@ -109,8 +113,18 @@ func New(cfg Config) *Trial {
 		t.arms[i].init(t, i)
 	}
 	t.reference.begin(cfg.History, t.born)
+	t.reference.tolerated = bucketsOf(cfg.Slower)
 	t.slow.Store(t.reference.slowness())
 	return t
+}
+
+// bucketsOf returns how many buckets of stats.Histogram, of which 16 double a
+// latency, a ratio of latencies is.
+func bucketsOf(ratio float64) int {
+	if !(ratio > 1) {
+		return 0
+	}
+	return int(math.Round(16 * math.Log2(min(ratio, 1<<16))))
 }
 
 // Arms returns what the data path counts in.

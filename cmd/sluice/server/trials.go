@@ -6,6 +6,7 @@ import (
 
 	"sluice/configs"
 	"sluice/proxy"
+	"sluice/rollout/driver"
 	"sluice/state"
 	"sluice/stats"
 	"sluice/stats/trial"
@@ -16,7 +17,8 @@ import (
 type leg struct {
 	rollout             string
 	candidate, baseline string
-	counts              uint64 // the epoch from which on sessions count; 0: none do yet
+	counts              uint64  // the epoch from which on sessions count; 0: none do yet
+	slower              float64 // how many times as slow the candidate may be
 }
 
 // legs returns them by service. A rollout that goes back compares no more.
@@ -28,7 +30,7 @@ func legs(st state.State) map[string]leg {
 		}
 		for i := range r.Legs {
 			l := &r.Legs[i]
-			all[l.Service] = leg{rollout: id, candidate: l.Candidate, baseline: l.Baseline, counts: l.Counts()}
+			all[l.Service] = leg{rollout: id, candidate: l.Candidate, baseline: l.Baseline, counts: l.Counts(), slower: driver.Slower(r.Policy.Guards)}
 		}
 	}
 	return all
@@ -50,7 +52,7 @@ func (f *fleet) trialOf(service string, of leg, declared *configs.Service, svc *
 	}
 	now, has := f.trials[service]
 	if !has || now.rollout != of.rollout || now.candidate != of.candidate || now.baseline != of.baseline {
-		now.trial = trial.New(trial.Config{Bad: badOf(&declared.Bad), Since: of.counts, History: f.history(service, of.baseline)})
+		now.trial = trial.New(trial.Config{Bad: badOf(&declared.Bad), Since: of.counts, Slower: of.slower, History: f.history(service, of.baseline)})
 	}
 	now.leg = of
 	f.trials[service] = now
