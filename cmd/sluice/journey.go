@@ -34,8 +34,9 @@ declares them. "sluice probe run" runs them, and "sluice matrix" shows how they 
 }
 
 const journeyRecordHelp = `Make a journey of what somebody did: of a HAR file, which the developer tools of
-every browser write, or of the lines of a session in access logs. It comes as
-YAML, for a person to look through and to paste into the file.
+every browser write (in the network panel: keep the log over pages, act, save all
+as HAR, with sensitive data), or of the lines of a session in access logs. It
+comes as YAML, for a person to look through and to paste into the file.
 
 Each request becomes a step that expects the same status and type of answer.
 Values that a request took from an earlier answer (tokens, ids, fields of forms)

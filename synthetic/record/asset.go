@@ -14,7 +14,7 @@ var assetKinds = []string{"stylesheet", "script", "image", "media", "font", "tex
 var assetTypes = []string{"text/css", "text/javascript", "application/javascript", "application/x-javascript", "application/wasm", "application/manifest+json",
 	"text/vtt", "application/font-woff", "application/font-woff2", "application/vnd.ms-fontobject"}
 
-// assetEndings are those of their names, for recordings that tell no more.
+// assetEndings are those of their names.
 var assetEndings = []string{".css", ".js", ".mjs", ".map", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".avif", ".ico", ".bmp",
 	".woff", ".woff2", ".ttf", ".otf", ".eot", ".mp3", ".mp4", ".webm", ".ogg", ".wasm", ".webmanifest"}
 
@@ -28,10 +28,11 @@ func isAsset(e *Exchange) bool {
 	case e.Method != "GET" && e.Method != "HEAD", kind == "document", kind == "xhr", kind == "fetch":
 		return false
 	}
-	if t := mediaType(e.Type); t != "" && t != "x-unknown" {
-		return slices.Contains(assetTypes, t) || strings.HasPrefix(t, "image/") || strings.HasPrefix(t, "font/") || strings.HasPrefix(t, "video/") || strings.HasPrefix(t, "audio/")
+	t := mediaType(e.Type)
+	if slices.Contains(assetTypes, t) || strings.HasPrefix(t, "image/") || strings.HasPrefix(t, "font/") || strings.HasPrefix(t, "video/") || strings.HasPrefix(t, "audio/") {
+		return true
 	}
-	return slices.Contains(assetEndings, strings.ToLower(path.Ext(e.URL.Path)))
+	return slices.Contains(assetEndings, strings.ToLower(path.Ext(e.URL.Path))) // whose type tells of nothing, or of the page of an error
 }
 
 // mediaType returns a media type without its parameters, in small letters.

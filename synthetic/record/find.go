@@ -161,7 +161,10 @@ func isMade(s string) bool {
 }
 
 // nameInTag is an attribute that says what a tag is.
-var nameInTag = regexp.MustCompile(`(?i)\b(name|id|property)\s*=\s*["']([^"'<>]{1,60})["']`)
+var nameInTag = regexp.MustCompile(`(?i)\b(?:name|id|property)\s*=\s*["']?([^"'<>=\s]{1,60})["']?`)
+
+// attributeOf is an attribute up to its value.
+var attributeOf = regexp.MustCompile(`\b[\w-]+\s*=\s*["']?$`)
 
 // context is what may stand before a value that is no attribute of a tag.
 var context = regexp.MustCompile(`(?:[A-Za-z_$][\w$.-]{0,40}["']?\s{0,3}[:=(]\s{0,3}["']?|[/?&][\w.-]{1,40}[/=])$`)
@@ -217,19 +220,23 @@ func inTag(page string, at int, s slot) (expr, name string) {
 	if m == nil {
 		return "", ""
 	}
-	name = tag[m[4]:m[5]]
+	name = tag[m[2]:m[3]]
 	if !isMade(s.value) && !sameName(name, s.name) {
 		return "", ""
 	}
-	attribute := regexp.MustCompile(`\b[\w-]+\s*=\s*["']$`).FindString(page[opens:at])
+	attribute := attributeOf.FindString(page[opens:at])
 	if attribute == "" {
 		return "", ""
 	}
-	named, value := regexp.QuoteMeta(tag[m[0]:m[1]]), regexp.QuoteMeta(attribute)+`([^"']*)`
+	group, end := `([^"']*)`, `["']`
+	if !strings.HasSuffix(attribute, `"`) && !strings.HasSuffix(attribute, `'`) {
+		group, end = `([^"'\s>]+)`, ``
+	}
+	named, value := regexp.QuoteMeta(tag[m[0]:m[1]]), regexp.QuoteMeta(attribute)+group
 	if opens+m[0] < at {
 		return named + `[^>]*` + value, name
 	}
-	return value + `["'][^>]*` + named, name
+	return value + end + `[^>]*` + named, name
 }
 
 // behind is for a value that stands behind a word: token = "…", /orders/….

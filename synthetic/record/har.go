@@ -41,6 +41,7 @@ type (
 		Headers []harField `json:"headers"`
 		Cookies []harField `json:"cookies"`
 		Content struct {
+			Size     int64  `json:"size"`
 			MimeType string `json:"mimeType"`
 			Text     string `json:"text"`
 			Encoding string `json:"encoding"`
@@ -188,6 +189,7 @@ func (e *harEntry) exchange() Exchange {
 		}
 	}
 	x.Text = decoded(e.Response.Content.Text, e.Response.Content.Encoding)
+	x.Textless = e.Response.Content.Text == "" && e.Response.Content.Size > 0
 	if p := e.Request.PostData; p != nil {
 		x.Body = decoded(p.Text, p.Encoding)
 		if len(x.Body) == 0 && len(p.Params) > 0 && mediaType(p.MimeType) == formType {

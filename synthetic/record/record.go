@@ -35,6 +35,7 @@ type Exchange struct {
 	Answer   []Field // of the answer's head
 	Text     []byte  // of the answer's body, decoded; nil: not known, or too long
 	Type     string  // the media type of that
+	Textless bool    // there was a body, and it is not in the recording
 	Kind     string  // what the browser wanted it for, as it says: "document", "image"; "": not known
 
 	long int // bytes of a Body that is too long to be kept
@@ -183,6 +184,7 @@ func (r *Recorder) Journey() (*Journey, error) {
 	nameSteps(j.steps)
 	j.notes = append([]string{fmt.Sprintf("%s of %d", counted(len(r.kept), "request"), r.seen)}, notes...)
 	j.notes = append(j.notes, r.strangeCookies()...)
+	j.notes = append(j.notes, r.textless()...)
 	j.notes = append(j.notes, v.environment()...)
 	return j, nil
 }
@@ -226,6 +228,21 @@ func (r *Recorder) strangeCookies() []string {
 		return nil
 	}
 	return []string{fmt.Sprintf("no answer here sets the cookies that were sent: %s; record in a fresh private window, with the login", strings.Join(slices.Sorted(maps.Keys(names)), ", "))}
+}
+
+// textless tells of answers whose bodies are missing: a browser lets go of them
+// when it leaves a page.
+func (r *Recorder) textless() []string {
+	n := 0
+	for _, e := range r.kept {
+		if e.Textless {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the recording lacks the bodies of %s: what was taken from them could not be captured", counted(n, "answer"))}
 }
 
 func counted(n int, what string) string {

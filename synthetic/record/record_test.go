@@ -168,6 +168,8 @@ func TestCaptures(t *testing.T) {
 			entry("POST", "http://a.test/x", 200, sends("X-Xsrf-Token", "abc123def456")), "xsrf-token: {cookie: XSRF-TOKEN}", "abc123"},
 		{"a tag of a page", entry("GET", "http://a.test/", 200, text("text/html", `<meta content="abc123def456" name="csrf-token">`)),
 			entry("POST", "http://a.test/x", 200, sends("X-Csrf-Token", "abc123def456")), `csrf-token: {regex: 'content="([^"'']*)["''][^>]*name="csrf-token"'}`, "abc123"},
+		{"a tag without quotes", entry("GET", "http://a.test/", 200, text("text/html", `<input name=a value=x><input value=abc123def456 name=token>`)),
+			entry("POST", "http://a.test/x", 200, body("application/x-www-form-urlencoded", "token=abc123def456")), `token: {regex: 'value=([^"''\s>]+)[^>]*name=token'}`, "abc123"},
 		{"a short field of a form", entry("GET", "http://a.test/", 200, text("text/html", `<i>77</i><input type=hidden name="state" value="77">`)),
 			entry("POST", "http://a.test/x", 200, body("application/x-www-form-urlencoded", "state=77")), `state: {regex: 'name="state"[^>]*value="([^"'']*)'}`, "state: 77"},
 		{"an ETag", entry("GET", "http://a.test/x", 200, answers("Etag", `"abc-1234"`)), entry("PUT", "http://a.test/x", 200, sends("If-Match", `"abc-1234"`)), "etag: {header: Etag}", "abc-1234"},
@@ -270,6 +272,8 @@ func TestOddHARs(t *testing.T) {
 		{"parameters without a text", `{"log": {"entries": [{"request": {"method": "POST", "url": "http://a.test/x", "postData": {"mimeType": "application/x-www-form-urlencoded", "params": [{"name": "a", "value": "b c"}]}}, "response": {"status": 200}}]}}`, "a: b c", ""},
 		{"a form whose text is missing", `{"log": {"entries": [{"request": {"method": "POST", "url": "http://a.test/x", "bodySize": 9, "postData": {"mimeType": "multipart/form-data; boundary=x", "params": [{"name": "a", "value": "b"}]}}, "response": {"status": 200}}]}}`, "# what it sent is not recorded: fill in its body\n", ""},
 		{"a guessed type", `{"log": {"entries": [{"request": {"method": "GET", "url": "http://a.test/x"}, "response": {"status": 204, "headers": [{"name": "date", "value": "x"}], "content": {"mimeType": "text/plain"}}}]}}`, "expect: {status: [204]}\n", ""},
+		{"an answer whose body is missing", `{"log": {"entries": [{"request": {"method": "GET", "url": "http://a.test/x"}, "response": {"status": 200, "content": {"size": 90, "mimeType": "text/html"}}}]}}`, "# the recording lacks the bodies of 1 answer: what", ""},
+		{"a missing icon", `{"log": {"entries": [{"request": {"method": "GET", "url": "http://a.test/x"}, "response": {"status": 200}}, {"_resourceType": "other", "request": {"method": "GET", "url": "http://a.test/favicon.ico"}, "response": {"status": 404, "content": {"mimeType": "text/plain"}}}]}}`, "# 1 request of 2\n", ""},
 		{"cookies without a field", `{"log": {"entries": [{"request": {"method": "GET", "url": "http://a.test/x"}, "response": {"status": 200, "cookies": [{"name": "csrf", "value": "abc123def456"}]}},` +
 			`{"request": {"method": "GET", "url": "http://a.test/", "headers": [{"name": "x-csrf", "value": "abc123def456"}, {"name": ":path", "value": "/"}]}, "response": {"status": 200}}]}}`, "cookie: csrf", ""},
 		{"out of order", `{"log": {"entries": [{"startedDateTime": "2026-11-23T08:00:02.000Z", "request": {"method": "GET", "url": "http://a.test/second"}, "response": {"status": 200}},` +
@@ -467,3 +471,34 @@ func FuzzHAR(f *testing.F) {
 }
 
 var _ io.Reader = (*endless)(nil)
+
+// A HAR file as the developer tools of Chromium 156 wrote it, of a login, a
+// redirect and two calls of a script; they list what a navigation ended first.
+func TestWhatChromiumWrites(t *testing.T) {
+	f, err := os.Open("testdata/chromium.har")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := record.New(record.Options{Name: "made"})
+	if err := r.ReadHAR(f); err != nil {
+		t.Fatal(err)
+	}
+	j, err := r.Journey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	yaml, file := written(t, j)
+	var steps []string
+	for _, s := range file.Steps {
+		steps = append(steps, s.Method+" "+s.Path)
+	}
+	if got := strings.Join(steps, ", "); got != "GET /, POST /login, GET {{location}}, POST /api/carts, PUT /api/carts/{{carts-id}}/lines" || strings.Contains(yaml, "sesame") {
+		t.Errorf("%s\n%s", got, yaml)
+	}
+	for _, want := range []string{`csrf: {regex: 'name=csrf[^>]*value="([^"'']*)'}`, `name=\"csrf\"\r\n\r\n{{csrf}}\r\n`, `{"cartId":{{carts-id}},"n":2}`, "Authorization: Bearer {{authorization}}", "# 5 requests of 7\n"} {
+		if !strings.Contains(yaml, want) {
+			t.Errorf("%s is not in\n%s", want, yaml)
+		}
+	}
+}
