@@ -235,6 +235,9 @@ func (x *exchange) tell() {
 	if version == "" && x.dec.Failed != nil {
 		version = x.dec.Failed.Name // that should have answered
 	}
+	if endpoint == "" && x.failure.at != nil {
+		endpoint = x.failure.at.Address // that could not be reached
+	}
 	for _, f := range [...]head.Field{
 		{Name: "Sluice-Service", Value: service}, {Name: "Sluice-Version", Value: version}, {Name: "Sluice-Endpoint", Value: endpoint},
 	} {

@@ -84,8 +84,11 @@ func printProbe(w io.Writer, p *api.Probe) error {
 		if run.Passed {
 			continue
 		}
-		last := lastStep(&run)
-		if _, err := fmt.Fprintf(w, "\n%s, step %s, at %s\n%s%s", run.Journey, last.Name, run.Endpoint, quoted("> ", last.Request), quoted("< ", last.Response)); err != nil {
+		last, at := lastStep(&run), ""
+		if run.Endpoint != "" {
+			at = ", at " + run.Endpoint
+		}
+		if _, err := fmt.Fprintf(w, "\n%s, step %s%s\n%s%s", run.Journey, last.Name, at, quoted("> ", last.Request), quoted("< ", last.Response)); err != nil {
 			return err
 		}
 	}
