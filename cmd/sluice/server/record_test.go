@@ -68,7 +68,7 @@ func (m *market) login(w http.ResponseWriter, r *http.Request) {
 	defer m.mu.Unlock()
 	sid := session(r)
 	if r.FormValue("csrf_token") != m.csrf[sid] || m.csrf[sid] == "" || r.FormValue("password") != "open sesame" || r.FormValue("user") != "ada" || r.FormValue("note") != "${HOME} {{user}}" || r.Header.Get("Origin") == "" {
-		http.Error(w, "no", 403)
+		http.Error(w, "no", http.StatusForbidden)
 		return
 	}
 	m.tokens[sid] = rand.Text()
@@ -91,7 +91,7 @@ func (m *market) welcome(w http.ResponseWriter, r *http.Request) {
 
 func (m *market) api(w http.ResponseWriter, r *http.Request, into any) (ok bool) {
 	if token := m.tokens[session(r)]; token == "" || r.Header.Get("Authorization") != "Bearer "+token || r.Header.Get("X-Requested-With") != "fetch" {
-		http.Error(w, `{"error": "who are you?"}`, 401)
+		http.Error(w, `{"error": "who are you?"}`, http.StatusUnauthorized)
 		return false
 	}
 	w.Header().Set("Content-Type", "application/json")
