@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"sluice/state"
@@ -35,6 +36,37 @@ func (s *Server) failing(service string, svc *state.Service) map[string][]string
 		}
 	}
 	return all
+}
+
+// unproven says why a rollout waits for journeys of its candidates; "": it doesn't.
+func (s *Server) unproven(id string) string {
+	st := s.keeper.State()
+	r := st.Rollouts[id]
+	if r == nil || r.Force || r.Legs[0].Since > 0 || !awaitsWeight(st, r) {
+		return ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range r.Legs {
+		if why := s.failing(l.Service, st.Services[l.Service])[l.Candidate]; len(why) > 0 {
+			return fmt.Sprintf("version %q of service %q has not passed its journeys: %s", l.Candidate, l.Service, why[0])
+		}
+	}
+	return ""
+}
+
+// awaitsWeight tells whether a rollout comes to its first shift next, as far as
+// others are concerned.
+func awaitsWeight(st state.State, r *state.Rollout) bool {
+	switch r.Phase {
+	case state.PhaseProbing, state.PhaseShadowing:
+		return true
+	case state.PhaseQueued:
+		busy := func(l state.Leg) bool { return st.Under(l.Service) != nil }
+		first := r.Policy.Stages[0].Kind
+		return (first == state.StageShift || first == state.StageBake) && !slices.ContainsFunc(r.Legs, busy)
+	}
+	return false
 }
 
 // failureText says of a journey where and why it failed.

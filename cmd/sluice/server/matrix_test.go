@@ -281,3 +281,27 @@ func TestJourneysGateTheFile(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A rollout waits for the journeys of its candidate, and says so; then it goes on.
+func TestRolloutWaitsForJourneys(t *testing.T) {
+	services, _ := shops(t, "probe: {every: 1h}, ", "none")
+	s := run(t, services, shopJourneys)
+	s.draws("login v0+\ncheckout v0+")
+	candidate := serveStore(t, "cart")
+	p := swift()
+	p.Stages = p.Stages[1:]
+	id := s.roll(p, candidate.address)
+	await(t, "the reason", func() bool {
+		r, err := s.admin.Rollout(t.Context(), id)
+		return err == nil && r.Phase == state.PhaseQueued && strings.Contains(r.Text, `it does not move: version "v2" of service "web" has not passed its journeys: checkout fails at step cart`)
+	})
+	none := "none"
+	candidate.broken.Store(&none)
+	if _, err := s.admin.Probe(t.Context(), "web", "v2", nil); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitPhase(id, state.PhaseShifting, -1)
+	if why := s.unproven(id); why != "" {
+		t.Error(why)
+	}
+}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,7 +20,9 @@ type rollouts struct{ s *Server }
 func (r rollouts) Evidence(id string) []state.Evidence { return r.s.driver.Evidence(id) }
 
 // Trouble implements admin.Rollouts.
-func (r rollouts) Trouble(id string) string { return r.s.driver.Trouble(id) }
+func (r rollouts) Trouble(id string) string {
+	return cmp.Or(r.s.driver.Trouble(id), r.s.unproven(id))
+}
 
 // Policy implements admin.Rollouts.
 func (r rollouts) Policy(name string, services []string) (state.Policy, error) {
