@@ -79,7 +79,7 @@ func (x *exchange) relayBody() relayResult {
 			return relayTruncated
 		}
 		x.bytesOut += int64(len(data))
-		if x.shadowsBody() {
+		if x.shadowed != nil {
 			x.shadowBody(data)
 		}
 		if x.down.write(data) != nil {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"sluice/stats"
 )
@@ -70,16 +71,21 @@ func (x *exchange) shadowHead() {
 	sh := x.shadowed
 	switch {
 	case x.target != sh.from, x.instead.nowhere, isEventStream(&x.res):
-		sh.giveUp(stats.ShadowBaseline)
+		x.dropShadow(stats.ShadowBaseline)
 	case !sh.baseline.keepHead(sh, &x.res):
-		sh.giveUp(stats.ShadowMemory)
+		x.dropShadow(stats.ShadowMemory)
 	}
 }
 
-// shadowBody keeps some of the body of the customer's answer.
+// shadowBody keeps some of the body of the customer's answer. One that takes
+// longer than a copy may is not waited for.
 func (x *exchange) shadowBody(data []byte) {
-	if sh := x.shadowed; !sh.baseline.keepBody(sh, data) {
-		sh.giveUp(stats.ShadowMemory)
+	switch sh := x.shadowed; {
+	case sh.givenUp:
+	case time.Since(x.start) > sh.timeout():
+		x.dropShadow(stats.ShadowBaseline)
+	case !sh.baseline.keepBody(sh, data):
+		x.dropShadow(stats.ShadowMemory)
 	}
 }
 
@@ -87,6 +93,18 @@ func (x *exchange) shadowBody(data []byte) {
 func (x *exchange) shadowsBody() bool {
 	sh := x.shadowed
 	return sh != nil && !sh.givenUp && !sh.baseline.Cut
+}
+
+// dropShadow gives up what was kept, at once or, where a pump may still be at it,
+// when the exchange is over: an answer may last for hours.
+func (x *exchange) dropShadow(why stats.Shadow) {
+	sh := x.shadowed
+	if x.pump.running() {
+		sh.givenUp, sh.why = true, why
+		return
+	}
+	x.shadowed = nil
+	sh.drop(why)
 }
 
 // shadowRequestBody keeps some of the request's body, for there is no other chance

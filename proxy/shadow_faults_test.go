@@ -262,3 +262,47 @@ func TestCopiesBreakNoRequestsConnection(t *testing.T) {
 		t.Errorf("%d failures are counted", n)
 	}
 }
+
+// TestAnswersThatLastHoldNoMemory: events from the first, others once they take
+// longer than a copy may, unless the request's body is still under way.
+func TestAnswersThatLastHoldNoMemory(t *testing.T) {
+	for name, head := range map[string]string{
+		"events": "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"chunks": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+	} {
+		on := make(chan string)
+		v1 := newRecorder(t, func(c net.Conn, _ *message) bool {
+			io.WriteString(c, head)
+			for text := range on {
+				fmt.Fprintf(c, "%x\r\n%s\r\n", len(text), text)
+				if text == "end" {
+					break
+				}
+			}
+			io.WriteString(c, "0\r\n\r\n")
+			return true
+		})
+		k := new(told)
+		r := newRig(t, map[string]string{"v1": v1.addr, "v2": newRecorder(t, nil).addr}, shadowsV1(k, func(s *Shadow) {
+			s.Methods, s.Timeout = []string{"GET", "POST"}, short
+		}))
+		for _, request := range []string{get("/", closing), post("4\r\nlate\r\n0\r\n\r\n", "Transfer-Encoding: chunked", closing)} {
+			c := r.dial()
+			io.WriteString(c, request)
+			say := func(text string) { on <- text; until(t, c, text) }
+			say("hello")
+			if request[:3] == "GET" {
+				eventually(t, name+": nothing is held", func() bool { say("more"); return r.srv.shadows.idle() })
+			} else {
+				since := time.Now()
+				eventually(t, name+": it lasts", func() bool { say("more"); return time.Since(since) > 2*short })
+			}
+			say("end")
+			readAll(t, c)
+		}
+		r.awaitFates(t, map[string]uint64{"baseline": 2})
+		if r.awaitIdle(t); k.len() > 0 {
+			t.Errorf("%s: answers were told", name)
+		}
+	}
+}

@@ -80,9 +80,6 @@ func (sh *shadowed) grown(b []byte, n, most int) ([]byte, bool) {
 	return append(make([]byte, 0, size), b...), true
 }
 
-// giveUp notes that the request is not to be copied. A pump may still be at it.
-func (sh *shadowed) giveUp(why stats.Shadow) { sh.givenUp, sh.why = true, why }
-
 // drop counts why the request is not copied, and gives all back.
 func (sh *shadowed) drop(why stats.Shadow) {
 	sh.to.Stats.Shadow(sh.shard, why)
