@@ -187,9 +187,7 @@ func TestShadowStage(t *testing.T) {
 		t.Errorf("%+v", last)
 	}
 	// The candidate answers all now; what the file says is in force again.
-	if s.copiedTo("dark") != "v2" {
-		t.Errorf("copies go to %q", s.copiedTo("dark"))
-	}
+	await(t, "the file's shadow", func() bool { return s.copiedTo("dark") == "v2" }) // the table follows the state
 }
 
 // A candidate whose answers differ is rolled back, and the rollout says in what.
