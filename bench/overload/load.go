@@ -1,16 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sluice/bench/rig"
 )
 
 // load is requests over connections that stay open.
@@ -205,22 +205,9 @@ func exchange(c net.Conn, buffer []byte) (status int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if status, whole := parse(buffer[:n]); whole {
+		if status, whole := rig.ParseAnswer(buffer[:n]); whole {
 			return status, nil
 		}
 	}
 	return 0, fmt.Errorf("an answer is longer than %d bytes", len(buffer))
-}
-
-// parse returns the status of an answer, and whether all of it is there.
-func parse(p []byte) (status int, whole bool) {
-	head, body, found := bytes.Cut(p, []byte("\r\n\r\n"))
-	if !found || len(head) < 12 {
-		return 0, false
-	}
-	status, _ = strconv.Atoi(string(head[9:12]))
-	_, rest, found := bytes.Cut(head, []byte("Content-Length: "))
-	text, _, _ := bytes.Cut(rest, []byte("\r"))
-	length, err := strconv.Atoi(string(text))
-	return status, found && err == nil && len(body) >= length
 }

@@ -8,25 +8,6 @@ import (
 	"time"
 )
 
-func TestParse(t *testing.T) {
-	for _, c := range []struct {
-		text   string
-		status int
-		whole  bool
-	}{
-		{"", 0, false},
-		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", 0, false},
-		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no", 200, false},
-		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, true},
-		{"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nX: y\r\n\r\n", 503, true},
-		{"HTTP/1.1 200 OK\r\n\r\n", 200, false},
-	} {
-		if status, whole := parse([]byte(c.text)); status != c.status || whole != c.whole {
-			t.Errorf("%q: %d, %v", c.text, status, whole)
-		}
-	}
-}
-
 // TestALoadIsAnswered by the backend of the drills, at a rate and without one.
 func TestALoadIsAnswered(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

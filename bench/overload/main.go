@@ -101,7 +101,7 @@ func drill(ctx context.Context, dir string, o options, wait time.Duration, upstr
 	if err != nil {
 		return err
 	}
-	return errors.Join(act(s), s.stop())
+	return errors.Join(act(s), s.Stop())
 }
 
 // heading says where and how it was measured.

@@ -23,13 +23,13 @@ const (
 
 // stage is a Sluice in front of a backend, ready for a drill.
 type stage struct {
-	o         options
-	dir, self string
-	address   string // of Sluice
-	sluice    *rig.Process
-	all       []*rig.Process // in the order of their start
-	count     int            // of loads, for their names
-	files     uint64         // descriptors that a process may have
+	rig.Stage
+	o       options
+	self    string
+	address string // of Sluice
+	sluice  *rig.Process
+	count   int    // of loads, for their names
+	files   uint64 // descriptors that a process may have
 }
 
 // Bounds of the endpoints' load in the drill of endpoints that are the bottleneck.
@@ -55,7 +55,7 @@ func startStage(ctx context.Context, dir string, o options, wait time.Duration, 
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{o: o, dir: dir, self: self, address: free[0]}
+	s := &stage{Stage: rig.Stage{Dir: dir}, o: o, self: self, address: free[0]}
 	if s.files, err = allowDescriptors(uint64(o.idle + o.dripping + 2*mostConnections)); err != nil {
 		return nil, err
 	}
@@ -66,9 +66,9 @@ func startStage(ctx context.Context, dir string, o options, wait time.Duration, 
 		return nil, err
 	}
 	first := []string{"nice", "-n", "-20"}
-	_, err = s.start("backend", loadCore, append(first, self, "backend", free[2], wait.String())...)
+	_, err = s.Start("backend", loadCore, append(first, self, "backend", free[2], wait.String())...)
 	if err == nil {
-		s.sluice, err = s.start("sluice", sluiceCore, append(first, "env", "GOMAXPROCS=1", o.sluice, "serve", "-c", file)...)
+		s.sluice, err = s.Start("sluice", sluiceCore, append(first, "env", "GOMAXPROCS=1", o.sluice, "serve", "-c", file)...)
 	}
 	if err == nil {
 		err = s.sluice.AwaitReady(ctx, 15*time.Second, func() error {
@@ -80,26 +80,9 @@ func startStage(ctx context.Context, dir string, o options, wait time.Duration, 
 		})
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.stop())
+		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
-}
-
-func (s *stage) start(name string, core int, argv ...string) (*rig.Process, error) {
-	p, err := rig.Start(name, s.dir, core, argv...)
-	if err == nil {
-		s.all = append(s.all, p)
-	}
-	return p, err
-}
-
-// stop ends all, the last first.
-func (s *stage) stop() error {
-	var errs []error
-	for i := len(s.all) - 1; i >= 0; i-- {
-		errs = append(errs, s.all[i].Stop())
-	}
-	return errors.Join(errs...)
 }
 
 // begin starts a load in a process of its own; urgent ones measure, and go
@@ -115,7 +98,7 @@ func (s *stage) begin(l load, urgent bool) (wait func(context.Context) (result, 
 	if urgent {
 		argv = append([]string{"nice", "-n", "-20"}, argv...)
 	}
-	p, err := s.start(name, loadCore, argv...)
+	p, err := s.Start(name, loadCore, argv...)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +108,7 @@ func (s *stage) begin(l load, urgent bool) (wait func(context.Context) (result, 
 		case <-ctx.Done():
 			return r, ctx.Err()
 		}
-		out, err := os.ReadFile(filepath.Join(s.dir, name+".log"))
+		out, err := os.ReadFile(filepath.Join(s.Dir, name+".log"))
 		if err == nil {
 			err = json.Unmarshal(out, &r)
 		}

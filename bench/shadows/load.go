@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
@@ -169,24 +168,11 @@ func (c *client) ask(copied bool) (status int, err error) {
 		if n += m; err != nil {
 			return 0, err
 		}
-		if status, whole := parse(c.in[:n]); whole {
+		if status, whole := rig.ParseAnswer(c.in[:n]); whole {
 			return status, nil
 		}
 	}
 	return 0, fmt.Errorf("an answer is longer than %d bytes", len(c.in))
-}
-
-// parse returns the status of an answer, and whether all of it is there.
-func parse(p []byte) (status int, whole bool) {
-	head, body, found := bytes.Cut(p, []byte("\r\n\r\n"))
-	if !found || len(head) < 12 {
-		return 0, false
-	}
-	status, _ = strconv.Atoi(string(head[9:12]))
-	_, rest, found := bytes.Cut(head, []byte("Content-Length: "))
-	text, _, _ := bytes.Cut(rest, []byte("\r"))
-	length, err := strconv.Atoi(string(text))
-	return status, found && err == nil && len(body) >= length
 }
 
 // endpointRole answers every request with 200 bytes of JSON after a while.

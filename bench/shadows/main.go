@@ -116,7 +116,7 @@ func measure(ctx context.Context, dir string, o options, r row) (summary, error)
 	if err == nil {
 		n, err = st.copies(ctx)
 	}
-	if err = errors.Join(err, st.stop()); err != nil {
+	if err = errors.Join(err, st.Stop()); err != nil {
 		return summary{}, err
 	}
 	s, err := summarise(slices)

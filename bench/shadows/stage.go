@@ -32,13 +32,12 @@ const (
 
 // stage is a Sluice in front of its endpoints.
 type stage struct {
+	rig.Stage
 	o       options
-	dir     string
 	self    string
 	address string // of Sluice
 	admin   string // of its API
 	sluice  *rig.Process
-	all     []*rig.Process // in the order of their start
 }
 
 // configuration is that of Sluice.
@@ -68,7 +67,7 @@ func startStage(ctx context.Context, dir string, o options, r row) (*stage, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{o: o, dir: dir, self: self, address: free[0], admin: free[1]}
+	s := &stage{Stage: rig.Stage{Dir: dir}, o: o, self: self, address: free[0], admin: free[1]}
 	file := filepath.Join(dir, "sluice.yaml")
 	if err := os.WriteFile(file, []byte(configuration(r, free[0], free[1], free[2], free[3])), 0o644); err != nil {
 		return nil, err
@@ -85,17 +84,17 @@ func startStage(ctx context.Context, dir string, o options, r row) (*stage, erro
 	}
 	for i, endpoint := range free[2:] {
 		if err == nil {
-			_, err = s.start(fmt.Sprint("endpoint-", i), on(loadCore), append(before(ofRequests-i), self, "endpoint", endpoint, waits[i].String())...)
+			_, err = s.Start(fmt.Sprint("endpoint-", i), on(loadCore), append(before(ofRequests-i), self, "endpoint", endpoint, waits[i].String())...)
 		}
 	}
 	if err == nil {
-		s.sluice, err = s.start("sluice", on(sluiceCore), append(before(ofRequests), "env", fmt.Sprint("GOMAXPROCS=", o.cores), o.sluice, "serve", "-c", file)...)
+		s.sluice, err = s.Start("sluice", on(sluiceCore), append(before(ofRequests), "env", fmt.Sprint("GOMAXPROCS=", o.cores), o.sluice, "serve", "-c", file)...)
 	}
 	if err == nil {
 		err = s.sluice.AwaitReady(ctx, 15*time.Second, func() error { return probe(s.address) })
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.stop())
+		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
 }
@@ -176,23 +175,6 @@ func probe(address string) error {
 	return nil
 }
 
-func (s *stage) start(name string, core int, argv ...string) (*rig.Process, error) {
-	p, err := rig.Start(name, s.dir, core, argv...)
-	if err == nil {
-		s.all = append(s.all, p)
-	}
-	return p, err
-}
-
-// stop ends all, the last first.
-func (s *stage) stop() error {
-	var errs []error
-	for i := len(s.all) - 1; i >= 0; i-- {
-		errs = append(errs, s.all[i].Stop())
-	}
-	return errors.Join(errs...)
-}
-
 // ask has the clients ask, in a process of their own, and returns what they saw.
 func (s *stage) ask(ctx context.Context) (all []slice, err error) {
 	what, err := json.Marshal(load{Address: s.address, Sluice: s.sluice.PID, Rate: s.o.rate, Slice: s.o.slice, Pairs: s.o.pairs})
@@ -203,7 +185,7 @@ func (s *stage) ask(ctx context.Context) (all []slice, err error) {
 	if s.o.cores > 1 {
 		core = rig.AnyCore
 	}
-	p, err := s.start("load", core, append(before(ofClients), s.self, "load", string(what))...)
+	p, err := s.Start("load", core, append(before(ofClients), s.self, "load", string(what))...)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +194,7 @@ func (s *stage) ask(ctx context.Context) (all []slice, err error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	out, err := os.ReadFile(filepath.Join(s.dir, "load.log"))
+	out, err := os.ReadFile(filepath.Join(s.Dir, "load.log"))
 	if err == nil {
 		err = json.Unmarshal(out, &all)
 	}
